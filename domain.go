@@ -1,0 +1,61 @@
+package waypost
+
+import "time"
+
+// SenderDomain is a domain that a sub-account sends from: its DKIM key and the
+// DNS records asked of its owner, each with what was found.
+type SenderDomain struct {
+	ID         int64
+	Account    int64
+	SubAccount int64
+	Name       string // lower case, ASCII form
+	Selector   string // DKIM selector, default DKIMSelector
+	Key        Sealed // DKIM private key, PKCS #8
+	Records    []DNSRecord
+	Created    time.Time
+	CheckedAt  time.Time // zero: never
+	NextCheck  time.Time
+}
+
+// DKIMSelector is the selector of new domains (D-26).
+const DKIMSelector = "sp-dkim"
+
+// RecordKind names what a DNS record is for. The words are stored.
+type RecordKind string
+
+// The records of a sender domain (sendpost.md, d.2).
+const (
+	RecordDKIM       RecordKind = "dkim"       // the only condition of "verified"
+	RecordReturnPath RecordKind = "returnPath" // the condition of relaying
+	RecordTrack      RecordKind = "track"
+	RecordDMARC      RecordKind = "dmarc"
+)
+
+// DNSRecord is a record asked of a domain's owner and the state of the last
+// look-ups.
+type DNSRecord struct {
+	Kind     RecordKind
+	Host     string // fully qualified, without the final dot
+	Type     string // "TXT" or "CNAME"
+	Value    string // what it must say
+	Verified bool
+	Found    string // what the last look-up found, "" when nothing
+	Failure  string // why it does not verify, in words; "" when it does or was never looked up
+	Failures int    // failed checks in a row; a verified record is withdrawn after three (D-30)
+}
+
+// Record finds the domain's record of a kind, nil when there is none.
+func (d *SenderDomain) Record(kind RecordKind) *DNSRecord {
+	for i := range d.Records {
+		if d.Records[i].Kind == kind {
+			return &d.Records[i]
+		}
+	}
+	return nil
+}
+
+// Verified tells whether the record of a kind was found as asked.
+func (d *SenderDomain) Verified(kind RecordKind) bool {
+	r := d.Record(kind)
+	return r != nil && r.Verified
+}

@@ -1,0 +1,72 @@
+package waypost
+
+import "time"
+
+// Content is what one API call shares among its recipients. It is stored once;
+// each message is rendered from it when it is relayed.
+type Content struct {
+	ID         UUID
+	Account    int64
+	SubAccount int64
+
+	From    Address
+	ReplyTo Address // zero: none
+	Subject string
+	PreText string // pre-header: shown by mailbox lists behind the subject
+	HTML    string
+	Text    string
+	AMP     string
+
+	Headers     []Header // the customer's own, in the order of the request
+	Attachments []Attachment
+	Groups      []string       // tags for statistics
+	Variables   map[string]any // merge variables of the call, below those of a recipient
+	TrackOpens  bool
+	TrackClicks bool
+	Pool        string // name of the pool that the call asked for
+	Webhook     string // URL that overrides the account's webhooks for this call
+}
+
+// Header is one header field of the customer's.
+type Header struct{ Name, Value string }
+
+// Attachment is a file of the message.
+type Attachment struct {
+	Filename    string
+	ContentType string // "" : by the filename, then by the content
+	ContentID   string // without angle brackets; makes it an inline part
+	Data        []byte
+}
+
+// Message is one recipient's own mail. Every recipient, a copy's included,
+// has a message and a UUID of its own (D-7).
+type Message struct {
+	ID          UUID
+	Account     int64
+	SubAccount  int64
+	Content     UUID
+	Recipient   string    // envelope recipient
+	To          Address   // header To; the recipient's own unless this is a copy
+	Cc          []Address // header Cc
+	Variables   []byte    // customFields as JSON, nil without
+	Domain      int64     // sender domain, 0 when it has no verified return path
+	Pool        int64
+	Provider    int64 // chosen when accepted (D-16); 0 when the message was dropped before
+	Mailbox     Mailbox
+	SubmittedAt time.Time
+}
+
+// Envelope is what SMTP carries around a message: MAIL FROM and RCPT TO
+// (RFC 5321). It is never read from, nor written to, the header fields.
+type Envelope struct {
+	ReturnPath ReturnPath
+	Recipient  string
+}
+
+// Envelope gives the message's envelope below a sender domain.
+func (m *Message) Envelope(senderDomain string) Envelope {
+	return Envelope{
+		ReturnPath: ReturnPath{UUID: m.ID, SubAccount: m.SubAccount, Domain: BounceLabel + "." + senderDomain},
+		Recipient:  m.Recipient,
+	}
+}

@@ -1,0 +1,91 @@
+package waypost
+
+import "time"
+
+// Provider is one of the customer's own mail servers, the smarthost that takes
+// our mail for onward delivery. The API calls it a third-party sending
+// provider (TPSP) of type 3, Custom SMTP.
+type Provider struct {
+	ID      int64
+	Account int64
+	Name    string // unique in the account, 1 to 100 characters
+
+	Host          string
+	Port          int
+	Security      string // "none", "starttls" or "tls"
+	Auth          string // "auto", "plain", "login" or "none"
+	Username      string
+	Password      Sealed // nil without one
+	HELO          string // "": the host name of this machine
+	TLSSkipVerify bool   // accept any certificate, and send credentials all the same (D-15)
+	PlainAuth     bool   // send credentials without TLS (D-15)
+
+	MaxPerHour     int                      // messages in any rolling hour; default DefaultMaxPerHour
+	Settings       map[Mailbox]MailboxLimit // limits of single mailbox categories
+	RetryPermanent bool                     // retry 5yz replies like 4yz, as SendPost does (D-19)
+	Retry          RetrySchedule            // nil: the installation's
+
+	Created time.Time
+	Updated time.Time
+}
+
+// ProviderCustomSMTP is the public type number of a Custom SMTP provider.
+const ProviderCustomSMTP = 3
+
+// DefaultMaxPerHour is the documented default rate of a provider (D-11).
+const DefaultMaxPerHour = 100
+
+// MaxMailboxPerHour is the highest rate of one mailbox category (D-18).
+const MaxMailboxPerHour = 100_000
+
+// MailboxLimit bounds what goes to one mailbox category through one provider.
+type MailboxLimit struct {
+	MaxPerHour     int // messages in any rolling hour; 0: the provider's limit alone
+	MaxConnections int // concurrent sessions; 0: no bound of its own
+}
+
+// Agent is what is known of the agent beside a provider's mail server.
+type Agent struct {
+	Provider int64
+	ID       string
+	Version  string
+	Hostname string
+	MTA      string
+	LastSeen time.Time // of any report, an empty one included
+}
+
+// Lane is one slot of the queue and of its limits: a provider times a mailbox
+// category. Workers claim from a lane.
+type Lane struct {
+	Provider int64
+	Mailbox  Mailbox
+}
+
+// Pool is a named set of providers among which messages are shared out. The
+// API calls it an IP pool.
+type Pool struct {
+	ID       int64
+	Account  int64
+	Name     string // unique in the account
+	Strategy Strategy
+	Members  []PoolMember
+	Metadata string // routingMetaData as the customer gave it, a JSON document
+	Created  time.Time
+}
+
+// PoolMember is one provider of a pool. Its share is Weight over the sum.
+type PoolMember struct {
+	Provider int64
+	Weight   int
+}
+
+// Strategy is how a pool shares out messages (sendpost.md, e.1).
+type Strategy int16
+
+// The strategies, with their public numbers.
+const (
+	StrategyRoundRobin       Strategy = 0
+	StrategyEmailProvider    Strategy = 1
+	StrategyVolumePercentage Strategy = 2
+	StrategySendingDomain    Strategy = 3
+)

@@ -1,0 +1,92 @@
+package waypost
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// ReturnPath is the envelope sender of every message that Waypost relays:
+// bounces+{uuid}+{sub-account}@sp-bounce.{domain}. The address says by itself
+// which message bounced (variable envelope return path), and the queue manager
+// of every mail server logs it.
+type ReturnPath struct {
+	UUID       UUID
+	SubAccount int64
+	Domain     string // the bounce host, sp-bounce.{sender domain}
+}
+
+// BounceLabel is the label put before the sender domain to make the host of
+// its return paths (sendpost.md, d.1).
+const BounceLabel = "sp-bounce"
+
+// ErrReturnPath is returned for an address that is no return path of ours.
+var ErrReturnPath = errors.New("not a return path of the form bounces+{uuid}+{sub-account}@{host}")
+
+// String gives the address, without angle brackets.
+func (r ReturnPath) String() string {
+	return "bounces+" + r.UUID.String() + "+" + strconv.FormatInt(r.SubAccount, 10) + "@" + r.Domain
+}
+
+// ParseReturnPath reads an address that is exactly a return path. Case does
+// not matter: some mail servers fold the local part.
+func ParseReturnPath(address string) (ReturnPath, error) {
+	r, rest, ok := cutReturnPath(address)
+	if !ok || !strings.HasPrefix(rest, "@") || CheckDomain(rest[1:]) != nil {
+		return ReturnPath{}, ErrReturnPath
+	}
+	r.Domain = strings.ToLower(rest[1:])
+	return r, nil
+}
+
+// FindReturnPath looks for a return path anywhere inside an envelope sender,
+// because a mail server on the way may wrap it (SRS) or append to it. Domain
+// is whatever follows the @ directly, and empty when something else follows.
+func FindReturnPath(sender string) (ReturnPath, bool) {
+	const mark = "bounces+"
+	for at := 0; ; {
+		i := indexFold(sender[at:], mark)
+		if i < 0 {
+			return ReturnPath{}, false
+		}
+		at += i
+		if r, rest, ok := cutReturnPath(sender[at:]); ok {
+			if strings.HasPrefix(rest, "@") {
+				r.Domain = strings.ToLower(rest[1:])
+			}
+			return r, true
+		}
+		at += len(mark)
+	}
+}
+
+// cutReturnPath reads bounces+{uuid}+{sub-account} from the start of s.
+func cutReturnPath(s string) (r ReturnPath, rest string, ok bool) {
+	const mark = "bounces+"
+	if len(s) < len(mark)+36+2 || !strings.EqualFold(s[:len(mark)], mark) || s[len(mark)+36] != '+' {
+		return r, "", false
+	}
+	u, err := ParseUUID(s[len(mark) : len(mark)+36])
+	if err != nil {
+		return r, "", false
+	}
+	digits := s[len(mark)+37:]
+	n := 0
+	for n < len(digits) && digits[n] >= '0' && digits[n] <= '9' {
+		n++
+	}
+	id, err := strconv.ParseInt(digits[:n], 10, 32)
+	if err != nil || id < 1 {
+		return r, "", false
+	}
+	return ReturnPath{UUID: u, SubAccount: id}, digits[n:], true
+}
+
+func indexFold(s, lower string) int {
+	for i := 0; i+len(lower) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(lower)], lower) {
+			return i
+		}
+	}
+	return -1
+}

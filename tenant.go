@@ -1,0 +1,58 @@
+package waypost
+
+import "time"
+
+// Account owns providers and pools, and has one or more sub-accounts.
+type Account struct {
+	ID      int64
+	Name    string
+	Created time.Time
+}
+
+// SubAccount sends mail: it owns sender domains, suppressions and messages.
+type SubAccount struct {
+	ID      int64
+	Account int64
+	Name    string
+	Default bool // made by init, cannot be deleted (D-10)
+	Blocked bool // accepts no mail
+	Created time.Time
+}
+
+// KeyKind says which endpoints an API key opens; a kind opens only its own
+// (D-9).
+type KeyKind int16
+
+// The kinds of key. The numbers are stored.
+const (
+	KeyAccount    KeyKind = 1 // X-Account-ApiKey
+	KeySubAccount KeyKind = 2 // X-SubAccount-ApiKey
+	KeyIngestion  KeyKind = 3 // X-SP-Event-ApiKey: one provider's event reports
+	KeyDashboard  KeyKind = 4 // the administrator's first password, made by init
+)
+
+// APIKey is what is kept of a key: never the key itself.
+type APIKey struct {
+	ID         int64
+	Kind       KeyKind
+	Account    int64
+	SubAccount int64    // for KeySubAccount, else 0
+	Provider   int64    // for KeyIngestion, else 0
+	Hash       [32]byte // SHA-256 of the key
+	Hint       string   // first and last characters, for people to recognise it
+	Created    time.Time
+	Expires    time.Time // zero: never
+}
+
+// Live tells whether the key opens anything at the time given.
+func (k *APIKey) Live(now time.Time) bool { return k.Expires.IsZero() || now.Before(k.Expires) }
+
+// Sealed is a secret that must be used again, encrypted under the
+// installation's key file. It prints as nothing.
+type Sealed []byte
+
+// String hides the value.
+func (Sealed) String() string { return "[sealed]" }
+
+// GoString hides the value from %#v.
+func (Sealed) GoString() string { return "[sealed]" }
