@@ -1,0 +1,112 @@
+package smtp
+
+import (
+	"context"
+	"time"
+)
+
+// Limits of a probe (D-13).
+const (
+	probeStepTimeout  = 10 * time.Second
+	probeTotalTimeout = 30 * time.Second
+)
+
+// ProbeResult is the outcome of a connection test in the form of D-13. Its JSON
+// holds no null arrays; tls is null when the connection had none.
+type ProbeResult struct {
+	Success      bool        `json:"success"`
+	FailedStep   string      `json:"failedStep"` // a step name, "" on success
+	ErrorClass   Class       `json:"errorClass"` // "" on success
+	Code         int         `json:"smtpCode"`
+	Enhanced     Enhanced    `json:"enhancedCode"`
+	Message      string      `json:"message"` // the final reply, or what went wrong
+	Hint         string      `json:"hint"`    // what to do about it, "" on success
+	Steps        []ProbeStep `json:"steps"`
+	TLS          *TLSInfo    `json:"tls"`
+	Capabilities []string    `json:"capabilities"`
+}
+
+// stepNames gives the stages of the wire their names in the connection test.
+// DATA, body and final reply are one step there.
+var stepNames = map[Stage]string{
+	StageResolve: "dns", StageConnect: "connect", StageBanner: "banner", StageEHLO: "ehlo",
+	StageStartTLS: "starttls", StageTLS: "tls", StageAuth: "auth",
+	StageRset: "mail", StageMail: "mail", StageRcpt: "rcpt",
+	StageData: "data", StageBody: "data", StageFinal: "data", StageQuit: "quit",
+}
+
+// Probe tries the whole transaction of D-13 with the given message, including
+// its delivery, and says goodbye. A step may take 10 s (or Config.StepTimeout),
+// the probe 30 s. It stops at the first failure, which it explains. A failing
+// QUIT after an accepted message is shown and is not a failure of the probe.
+func Probe(ctx context.Context, c Config, from, to string, body []byte) ProbeResult {
+	ctx, cancel := context.WithTimeout(ctx, probeTotalTimeout)
+	defer cancel()
+	if c.StepTimeout <= 0 {
+		c.StepTimeout = probeStepTimeout
+	}
+	var t Transaction
+	client, e := dial(ctx, &c, &t)
+	if e != nil {
+		return probeFailure(&c, nil, &t, e)
+	}
+	defer func() { _ = client.Close() }()
+	reply, e := client.send(ctx, &Envelope{From: from, To: to, Trace: &t}, body)
+	if e != nil {
+		return probeFailure(&c, client, &t, e)
+	}
+	client.quit(&t)
+	res := probeResult(client, &t)
+	res.Success = true
+	res.Code, res.Enhanced, res.Message = reply.Code, reply.Enhanced, reply.line()
+	return res
+}
+
+func probeFailure(c *Config, client *Client, t *Transaction, e *Error) ProbeResult {
+	t.Steps = untilFailure(t.Steps)
+	res := probeResult(client, t)
+	res.FailedStep, res.ErrorClass = stepNames[e.Stage], e.Class
+	res.Message = errorText(e)
+	if e.Reply != nil {
+		res.Code, res.Enhanced, res.Message = e.Reply.Code, e.Reply.Enhanced, e.Reply.line()
+	}
+	res.Hint = hint(c, e)
+	return res
+}
+
+func probeResult(client *Client, t *Transaction) ProbeResult {
+	res := ProbeResult{Steps: probeSteps(t.Steps), TLS: t.TLS, Capabilities: t.capabilities}
+	if client != nil {
+		res.TLS, res.Capabilities = client.tls, client.ext.Raw
+	}
+	if res.Capabilities == nil {
+		res.Capabilities = []string{}
+	}
+	return res
+}
+
+// untilFailure drops what a pipelining server answered after the first refusal:
+// those answers only repeat it in other words.
+func untilFailure(steps []ProbeStep) []ProbeStep {
+	for i, s := range steps {
+		if !s.OK {
+			return steps[:i+1]
+		}
+	}
+	return steps
+}
+
+// probeSteps renames the steps and joins the three of DATA to one.
+func probeSteps(steps []ProbeStep) []ProbeStep {
+	out := []ProbeStep{}
+	for _, s := range steps {
+		s.Name = stepNames[Stage(s.Name)]
+		if n := len(out); n > 0 && s.Name == "data" && out[n-1].Name == "data" {
+			s.MS += out[n-1].MS
+			out[n-1] = s
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
