@@ -1,0 +1,216 @@
+package mtalog
+
+import (
+	"bytes"
+	"strings"
+	"time"
+)
+
+// postfix reads the log of Postfix 2.3 and later, of any instance and with any syslog_name.
+type postfix struct {
+	clock   clock
+	strings block
+	tags    tags
+	host    string
+}
+
+func newPostfix(o Options) *postfix {
+	return &postfix{clock: clock{loc: o.Location, now: o.Now}}
+}
+
+// Parse implements Parser.
+func (p *postfix) Parse(line []byte, f *Fact) bool {
+	if len(line) > MaxLine {
+		return false
+	}
+	pre, ok := cutPrefix(line)
+	if !ok {
+		return false
+	}
+	text := trimText(pre.text)
+	n := speaks(text)
+	if n == 0 {
+		return false
+	}
+	at, ok := p.clock.parse(pre.stamp)
+	if !ok || !p.read(p.tags.get(pre.tag), text, n, f) {
+		return false
+	}
+	if string(pre.host) != p.host {
+		p.host = clean(pre.host)
+	}
+	f.Time, f.Host = at, p.host
+	return true
+}
+
+// ParseMessage implements Parser.
+func (p *postfix) ParseMessage(name string, t time.Time, text []byte, f *Fact) bool {
+	if len(text) > MaxLine || len(name) > MaxLine {
+		return false
+	}
+	text = trimText(text)
+	n := speaks(text)
+	if n == 0 || !p.read(p.tags.get([]byte(name)), text, n, f) {
+		return false
+	}
+	f.Time = t.UTC()
+	return true
+}
+
+// trimText drops trailing blanks and unwraps `message repeated N times: [ text]` around an outcome.
+func trimText(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\r' || b[len(b)-1] == '\n') {
+		b = b[:len(b)-1]
+	}
+	if len(b) > 16 && string(b[:16]) == "message repeated" && bytes.Contains(b, []byte(" to=<")) {
+		if i := bytes.Index(b, []byte(": [")); i >= 0 && i < 40 && b[len(b)-1] == ']' {
+			return skipBlanks(b[i+3 : len(b)-1])
+		}
+	}
+	return b
+}
+
+// noQueue stands where a message was refused before it had a queue ID.
+const noQueue = "NOQUEUE"
+
+// speaks gives the length of the queue ID, or of noQueue, that text begins with, so that most
+// lines end here: 0 when there is none or nothing behind it.
+func speaks(text []byte) int {
+	n := queueIDLen(text)
+	if n == 0 && len(text) > len(noQueue) && string(text[:len(noQueue)]) == noQueue {
+		n = len(noQueue)
+	}
+	if n+2 >= len(text) || text[n] != ':' || text[n+1] != ' ' {
+		return 0
+	}
+	return n
+}
+
+// read gives the fact of a text that speaks and whose queue ID has n letters.
+func (p *postfix) read(t *tag, text []byte, n int, f *Fact) bool {
+	body := text[n+2:]
+	removed := string(body) == "removed"
+	gone := removed || string(body) == "requeued"
+	switch {
+	case gone:
+		text = text[:n]
+	case body[0] == 't' || body[0] == 'f' && queueManager(t) || entryWord(body):
+	default:
+		return false
+	}
+	*f = Fact{}
+	f.Tag, f.Instance, f.Process = t.whole, t.instance, t.process
+	s := p.strings.clean(text)
+	if f.Queue = QueueID(s[:n]); f.Queue == noQueue {
+		f.Queue = ""
+		return !gone && f.readReject(s[n+2:])
+	}
+	switch {
+	case gone:
+		return f.readGone(removed)
+	case body[0] == 't':
+		return f.readOutcome(s[n+2:])
+	case body[0] == 'f':
+		return f.readSender(s[n+2:])
+	}
+	return f.readEntry(s[n+2:])
+}
+
+// queueManager reports whether the tag is a queue manager's: qmgr, oqmgr, nqmgr. A tag without a
+// process is let through, as RFC 5424 logs have cut it off.
+func queueManager(t *tag) bool {
+	return t.process == "" || strings.HasSuffix(t.process, "qmgr")
+}
+
+// readGone reads `removed` and `requeued`. Both postsuper and the queue manager say removed; in a
+// log that lost the process it counts as the queue manager's.
+func (f *Fact) readGone(removed bool) bool {
+	switch {
+	case !removed:
+		f.Kind = Requeued
+	case f.Process == "postsuper":
+		f.Kind = Deleted
+	default:
+		f.Kind = Removed
+	}
+	return true
+}
+
+// readSender reads `from=<a>, size=1, nrcpt=1 (queue active)` and
+// `from=<a>, status=expired, returned to sender`.
+func (f *Fact) readSender(s string) bool {
+	s, ok := strings.CutPrefix(s, "from=")
+	if !ok {
+		return false
+	}
+	if f.Sender, s, ok = cutAddress(s); !ok {
+		return false
+	}
+	if word, isStatus := strings.CutPrefix(s, ", status="); isStatus {
+		word, _, _ = strings.Cut(word, ",")
+		f.Kind, f.StatusWord = Expired, word
+		return word == "expired" || word == "force-expired"
+	}
+	if s, ok = strings.CutPrefix(s, ", size="); !ok {
+		return false
+	}
+	f.Kind = Sender
+	if f.Size, s, ok = number(s); !ok {
+		return false
+	}
+	if s, ok = strings.CutPrefix(s, ", nrcpt="); !ok {
+		return false
+	}
+	n, _, ok := number(s)
+	f.NRcpt = int(min(n, 1<<30))
+	return ok
+}
+
+// Letters of queue IDs: short ones are upper-case hexadecimal, long ones are written with 52
+// letters and digits, vowels left out (enable_long_queue_ids).
+const (
+	shortID = 1 << iota
+	longID
+)
+
+var idLetters = func() (t [256]uint8) {
+	for _, c := range "0123456789ABCDEF" {
+		t[c] |= shortID
+	}
+	for _, c := range "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz" {
+		t[c] |= longID
+	}
+	return t
+}()
+
+// queueIDLen gives the length of the queue ID at the start of b, 0 when there is none. A short ID
+// has five digits of microseconds and at least one of inode, a long one at least twelve letters.
+func queueIDLen[T string | []byte](b T) int {
+	kind, n := uint8(shortID|longID), 0
+	for n < len(b) && n <= 40 && kind&idLetters[b[n]] != 0 {
+		kind &= idLetters[b[n]]
+		n++
+	}
+	if n < 6 || n > 40 || (kind&shortID == 0 && n < 10) {
+		return 0
+	}
+	return n
+}
+
+// queueIDAfter gives the queue ID that follows the last mark in s; "" when none does.
+func queueIDAfter(s, mark string) QueueID {
+	i := lastIndex(s, mark)
+	if i < 0 {
+		return ""
+	}
+	return wholeQueueID(s[i+len(mark):])
+}
+
+// wholeQueueID gives the queue ID that s begins with when no letter follows it.
+func wholeQueueID(s string) QueueID {
+	n := queueIDLen(s)
+	if n < len(s) && !strings.ContainsRune(" ,;.)", rune(s[n])) {
+		return ""
+	}
+	return QueueID(s[:n])
+}

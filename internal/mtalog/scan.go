@@ -1,0 +1,187 @@
+package mtalog
+
+import (
+	"encoding/binary"
+	"strings"
+	"unicode/utf8"
+)
+
+// blockSize is what strings are carved from; a string that is kept keeps its block.
+const blockSize = 4096
+
+// block hands out strings that share memory, so that a line costs no allocation of its own.
+type block struct {
+	b strings.Builder
+}
+
+// clean is the function clean with its copy in the block when b needs no repair.
+func (k *block) clean(b []byte) string {
+	if len(b) > blockSize/4 || !printable(b) {
+		return clean(b)
+	}
+	if k.b.Cap()-k.b.Len() < len(b) {
+		k.b.Reset()
+		k.b.Grow(blockSize)
+	}
+	start := k.b.Len()
+	k.b.Write(b)
+	return k.b.String()[start:]
+}
+
+// skipBlanks drops blanks from the start of b.
+func skipBlanks(b []byte) []byte {
+	for len(b) > 0 && b[0] == ' ' {
+		b = b[1:]
+	}
+	return b
+}
+
+// clean copies b into a string that is valid UTF-8 without control characters: a byte that is not
+// UTF-8 becomes U+FFFD, a control character '?', as Postfix itself writes it. The "#001" that
+// rsyslog writes for a control character stays as it is: it may as well be a ticket number.
+func clean(b []byte) string {
+	if printable(b) {
+		return string(b)
+	}
+	var out strings.Builder
+	out.Grow(len(b) + 16)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		switch {
+		case r < ' ' || (r >= 0x7f && r < 0xa0):
+			out.WriteByte('?')
+		default:
+			out.WriteRune(r)
+		}
+		b = b[n:]
+	}
+	return out.String()
+}
+
+// printable reports whether b is plain ASCII without control characters, eight bytes at a time.
+func printable(b []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for len(b) >= 8 {
+		x := binary.LittleEndian.Uint64(b)
+		below := x - 0x20*ones
+		del := (x ^ 0x7f*ones) - ones
+		if (x|below|del)&tops != 0 {
+			return false
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// cutAddress reads `<address>` at the start of s and gives the address and what follows. A local
+// part in quotes may hold a '>'. Otherwise the address ends at the first '>' before a separator,
+// as releases before Postfix 3.5 log strange addresses without quotes.
+func cutAddress(s string) (addr, rest string, ok bool) {
+	if s == "" || s[0] != '<' {
+		return "", s, false
+	}
+	s = s[1:]
+	if n := quotedLocalPart(s); n > 0 {
+		if end := strings.IndexByte(s[n:], '>'); end >= 0 {
+			return s[:n+end], s[n+end+1:], true
+		}
+	}
+	for from := 0; ; {
+		i := strings.IndexByte(s[from:], '>')
+		if i < 0 {
+			return "", s, false
+		}
+		i += from
+		if from = i + 1; from == len(s) {
+			return s[:i], "", true
+		}
+		switch s[from] {
+		case ',', ' ', ';', ':', ')':
+			return s[:i], s[from:], true
+		}
+	}
+}
+
+// quotedLocalPart gives the length of a quoted string at the start of s that an @ or the end of
+// the address follows, else 0.
+func quotedLocalPart(s string) int {
+	if s == "" || s[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			if i+1 < len(s) && (s[i+1] == '@' || s[i+1] == '>') {
+				return i + 1
+			}
+			return 0
+		}
+	}
+	return 0
+}
+
+// replyCode reads the three digits at the start of an SMTP reply (RFC 5321 section 4.2); 0 when
+// there are none.
+func replyCode(s string) int {
+	if len(s) < 3 || s[0] < '2' || s[0] > '5' || s[1] < '0' || s[1] > '9' || s[2] < '0' || s[2] > '9' {
+		return 0
+	}
+	if len(s) > 3 && s[3] != ' ' && s[3] != '-' {
+		return 0
+	}
+	return int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+}
+
+// enhancedCode gives the RFC 3463 code at the start of s; "" when there is none.
+func enhancedCode(s string) string {
+	end := strings.IndexByte(s, ' ')
+	if end < 0 {
+		end = len(s)
+	}
+	if end < 5 || end > 9 || s[1] != '.' || (s[0] != '2' && s[0] != '4' && s[0] != '5') {
+		return ""
+	}
+	part, width := 1, 0
+	for i := 2; i < end; i++ {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9' && width < 3:
+			width++
+		case c == '.' && width > 0 && part == 1:
+			part, width = 2, 0
+		default:
+			return ""
+		}
+	}
+	if part != 2 || width == 0 {
+		return ""
+	}
+	return s[:end]
+}
+
+// number reads the decimal digits at the start of s; ok is false when there are none or too many.
+func number(s string) (n int64, rest string, ok bool) {
+	i := 0
+	for ; i < len(s) && i < 18 && s[i] >= '0' && s[i] <= '9'; i++ {
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, s[i:], i > 0
+}
+
+// lastIndex is strings.LastIndex by way of the faster strings.Index, for marks that are rare.
+func lastIndex(s, mark string) int {
+	last := -1
+	for {
+		i := strings.Index(s[last+1:], mark)
+		if i < 0 {
+			return last
+		}
+		last += 1 + i
+	}
+}
