@@ -1,0 +1,16 @@
+package store
+
+import "errors"
+
+// The errors of the contract.
+var (
+	// ErrNotFound: no such row, or it belongs to another tenant.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: a name that must be unique is taken.
+	ErrExists = errors.New("exists already")
+	// ErrLost: the queue row is no longer the caller's; another worker, or
+	// another node, finished it or holds its lease.
+	ErrLost = errors.New("no longer held")
+	// ErrUnavailable: storage cannot accept now; nothing was stored.
+	ErrUnavailable = errors.New("storage unavailable")
+)

@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+)
+
+// Events keeps the facts about messages, and finds messages.
+type Events interface {
+	// Record stores facts from outside (agent, bounce processor, tracking) in
+	// one transaction and tells for each what became of it.
+	Record(ctx context.Context, facts []Fact) ([]Recorded, error)
+
+	Message(ctx context.Context, account int64, id waypost.UUID) (waypost.Message, error)
+	// Messages finds messages of whatever account by id; unknown ids are left
+	// out. At most 1,000 ids.
+	Messages(ctx context.Context, ids []waypost.UUID) (map[waypost.UUID]waypost.Message, error)
+	// Trail is all that is known of one message's way.
+	Trail(ctx context.Context, account int64, id waypost.UUID) (Trail, error)
+	// ListEvents lists events, newest first.
+	ListEvents(ctx context.Context, q EventQuery) ([]waypost.Event, error)
+}
+
+// Fact is something reported about a message from outside.
+type Fact struct {
+	// Event is what would be stored. Ignored for a deferral but for Message,
+	// At and the reply.
+	Event waypost.Event
+	// Key makes the report idempotent: a second fact of the same message with
+	// the same key is a duplicate. "" : not checked. At most 100 bytes.
+	Key string
+	// Once is a key that only one event of a message may carry, whatever its
+	// Key: "bounce" for terminal bounces, "delivered". A second one is stored
+	// as evidence (Event.Evidence) and changes no counter. "" : not checked.
+	Once string
+	// Deferral notes the reply as the message's last deferral instead of
+	// storing an event.
+	Deferral bool
+	// Relayed says that the fact proves that the provider took the message: a
+	// message whose last attempt is unknown (D-20) is finished as CSSent first.
+	Relayed bool
+	// Suppress is stored with the event when the event is, unless nil.
+	Suppress *waypost.Suppression
+}
+
+// Recorded says what became of a fact.
+type Recorded int
+
+// The answers of Record.
+const (
+	Stored    Recorded = iota + 1 // an event, or a noted deferral
+	Duplicate                     // its Key was known: nothing changed
+	Evidence                      // its Once was taken: kept as evidence
+)
+
+// Trail is the way of one message.
+type Trail struct {
+	Message  waypost.Message
+	Events   []waypost.Event // by time, evidence included
+	Attempts []waypost.Attempt
+	Deferral *Deferral // nil: none reported
+	Waiting  *Pending  // nil: finished
+}
+
+// Deferral is the last deferral that the agent reported for a message.
+type Deferral struct {
+	At       time.Time
+	Code     int
+	Enhanced string
+	Text     string
+	Count    int // deferrals reported so far
+}
+
+// Pending is where an unfinished message stands.
+type Pending struct {
+	Lane    waypost.Lane
+	Due     time.Time
+	Attempt int  // attempts made
+	Unknown bool // the last attempt may have succeeded
+}
+
+// EventQuery selects events of an account. Zero fields select all.
+type EventQuery struct {
+	Account    int64
+	SubAccount int64
+	Provider   int64
+	Types      []waypost.EventType
+	Recipient  string    // exact, folded by the caller
+	From, To   time.Time // stored in [From, To)
+	Before     int64     // only ids below it: the keyset cursor; 0: from the newest
+	Limit      int       // 1 to 1000
+	Offset     int
+}

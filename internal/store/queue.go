@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+)
+
+// Queue keeps messages until they are finished.
+type Queue interface {
+	// Accept stores one API call: its content, one message a recipient, their
+	// events, and a queue row for each entry. Ids and times are the caller's.
+	Accept(ctx context.Context, a *Acceptance) error
+
+	// Claim leases up to Max messages of one lane that are due, and takes a
+	// token for each from the lane's limits. It never waits.
+	Claim(ctx context.Context, c Claim) (Claimed, error)
+	// Extend moves the end of leases, for a relay that takes long. Entries
+	// that are no longer held are passed over.
+	Extend(ctx context.Context, held []Entry, until time.Time) error
+	// Settle finishes or reschedules one claimed message: the queue row, the
+	// attempt, the events and the counters in one transaction. ErrLost when the
+	// entry is no longer held; nothing is stored then.
+	Settle(ctx context.Context, s *Settlement) error
+
+	// LaneHeads lists every lane that has messages, with its earliest due
+	// time. Its cost depends on the number of lanes, not of messages.
+	LaneHeads(ctx context.Context) ([]LaneHead, error)
+	// Depth counts all messages that wait, exactly up to a bound of 100,000.
+	Depth(ctx context.Context) (int, error)
+
+	// Content finds what the messages of one call share.
+	Content(ctx context.Context, id waypost.UUID) (waypost.Content, error)
+}
+
+// Acceptance is one API call, stored whole.
+type Acceptance struct {
+	Content  waypost.Content
+	Messages []waypost.Message
+	Events   []waypost.Event // CSProcessed of each message, CSDropped of those refused at once
+	Queue    []Waiting
+}
+
+// Waiting is a new queue row.
+type Waiting struct {
+	Lane    waypost.Lane
+	Message waypost.UUID
+	Due     time.Time
+}
+
+// Claim asks for due messages of a lane.
+type Claim struct {
+	Lane        waypost.Lane
+	Now         time.Time
+	Max         int       // 1 to 1000
+	LeaseUntil  time.Time // when unfinished messages become due again
+	PerHour     int       // the provider's limit over all of its lanes, 0: none
+	LanePerHour int       // the limit of this lane, 0: none
+}
+
+// Claimed is the answer to a claim.
+type Claimed struct {
+	Entries []Claimable
+	// NextDue is when the lane should be asked again: the due time of its
+	// earliest message that was not handed out (in the past when Max or the
+	// limits cut the answer short), or the end of the earliest lease when that
+	// comes first. Zero when the lane is empty.
+	NextDue time.Time
+	// NextToken is when a limit lets the next message through; zero when no
+	// limit held anything back.
+	NextToken time.Time
+}
+
+// Claimable is a message handed out by a claim.
+type Claimable struct {
+	Entry   Entry
+	Message waypost.Message
+}
+
+// Entry names a queue row that a worker holds.
+type Entry struct {
+	Lane    waypost.Lane
+	Message waypost.UUID
+	Due     time.Time // as stored: part of the row's key
+	Attempt int       // attempts made before this claim
+	Token   int64     // minute of the bucket that its token was taken from, 0 when none was taken
+	Lease   int64     // the store's own mark of this claim: a later claim of the same row has another
+}
+
+// Settlement is what became of a claimed message.
+type Settlement struct {
+	Entry   Entry
+	Message waypost.Message
+	// Retry is when the message is due again; zero: it is finished and its row
+	// is deleted. A retry counts as an attempt made, unless Attempt is nil.
+	Retry time.Time
+	// Unknown marks a retry whose attempt may have succeeded (D-20): evidence
+	// from the agent, see Fact.Relayed, finishes it as CSSent before it is due.
+	Unknown bool
+	// Attempt is recorded when not nil.
+	Attempt *waypost.Attempt
+	Events  []waypost.Event
+	// Refund gives the token back: the message never reached the provider.
+	Refund bool
+}
+
+// LaneHead is the earliest due time of a lane.
+type LaneHead struct {
+	Lane waypost.Lane
+	Due  time.Time
+}
