@@ -1,0 +1,135 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/bounce"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Door writes events. It is safe for concurrent use.
+type Door struct {
+	store store.Store
+	judge *bounce.Judge
+}
+
+// New makes the door of a store.
+func New(s store.Store, judge *bounce.Judge) *Door { return &Door{store: s, judge: judge} }
+
+// Draft is one recipient's message on its way in.
+type Draft struct {
+	Message waypost.Message
+	Drop    waypost.Reason // not empty: refused at once
+	Text    string         // the documented text of the drop
+}
+
+// Accept stores one API call whole: content, messages, CSProcessed for each
+// message, CSDropped for those refused, and a queue row for the others, due
+// now. It returns after the commit; an error means that nothing was stored.
+func (d *Door) Accept(ctx context.Context, content waypost.Content, drafts []Draft, now time.Time) error {
+	a := store.Acceptance{
+		Content:  content,
+		Messages: make([]waypost.Message, 0, len(drafts)),
+		Events:   make([]waypost.Event, 0, len(drafts)),
+	}
+	for i := range drafts {
+		m := &drafts[i].Message
+		a.Messages = append(a.Messages, *m)
+		e := eventOf(m, waypost.CSProcessed, waypost.SourceAPI, now)
+		a.Events = append(a.Events, e)
+		if reason := drafts[i].Drop; reason != "" {
+			e.Type, e.Reason, e.Text = waypost.CSDropped, reason, clean(drafts[i].Text)
+			a.Events = append(a.Events, e)
+			continue
+		}
+		a.Queue = append(a.Queue, store.Waiting{
+			Lane:    waypost.Lane{Provider: m.Provider, Mailbox: m.Mailbox},
+			Message: m.ID,
+			Due:     now,
+		})
+	}
+	if err := d.store.Accept(ctx, &a); err != nil {
+		return fmt.Errorf("store %d messages: %w", len(drafts), err)
+	}
+	return nil
+}
+
+// Settle stores the outcome of an attempt to relay a claimed message. An
+// unseen attempt failed before MAIL: its token goes back to the limits.
+// store.ErrLost means that the message is no longer this worker's.
+func (d *Door) Settle(ctx context.Context, c *store.Claimable, a waypost.Attempt, o waypost.Outcome, unseen bool) error {
+	a.Text = clean(a.Text)
+	s := store.Settlement{Entry: c.Entry, Message: c.Message, Retry: o.Retry, Refund: unseen}
+	e := eventOf(&c.Message, waypost.CSSent, waypost.SourceRelay, a.At)
+	e.Code, e.Enhanced, e.Text, e.Attempt = a.Code, a.Enhanced, a.Text, a.N
+	switch {
+	case o.Sent:
+		s.Events = append(s.Events, e)
+	case !o.Retry.IsZero():
+		s.Attempt = &a
+		s.Unknown = a.Result == waypost.AttemptUnknown
+	default:
+		s.Attempt = &a
+		e.Type, e.Reason = waypost.CSDropped, o.Drop
+		s.Events = append(s.Events, e)
+	}
+	return d.settle(ctx, &s)
+}
+
+// Drop finishes a claimed message without an attempt: it was suppressed
+// meanwhile, its provider is gone, or it cannot be rendered.
+func (d *Door) Drop(ctx context.Context, c *store.Claimable, reason waypost.Reason, text string, now time.Time) error {
+	e := eventOf(&c.Message, waypost.CSDropped, waypost.SourceRelay, now)
+	e.Reason, e.Text, e.Attempt = reason, clean(text), c.Entry.Attempt
+	return d.settle(ctx, &store.Settlement{
+		Entry: c.Entry, Message: c.Message, Events: []waypost.Event{e}, Refund: true,
+	})
+}
+
+// Postpone gives a claimed message back, due at a time, without counting an
+// attempt: something of ours was missing, not of the provider's.
+func (d *Door) Postpone(ctx context.Context, c *store.Claimable, until time.Time) error {
+	return d.settle(ctx, &store.Settlement{Entry: c.Entry, Message: c.Message, Retry: until, Refund: true})
+}
+
+func (d *Door) settle(ctx context.Context, s *store.Settlement) error {
+	if err := d.store.Settle(ctx, s); err != nil {
+		return fmt.Errorf("settle message %s: %w", s.Message.ID, err)
+	}
+	return nil
+}
+
+func eventOf(m *waypost.Message, t waypost.EventType, src waypost.Source, at time.Time) waypost.Event {
+	return waypost.Event{
+		Type: t, Account: m.Account, SubAccount: m.SubAccount, Provider: m.Provider,
+		Message: m.ID, Recipient: m.Recipient, At: at, Source: src,
+	}
+}
+
+// clean makes text from outside fit to store and show: valid UTF-8, no control
+// characters, at most waypost.MaxText bytes.
+func clean(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0:
+			return -1
+		}
+		return r
+	}, s)
+	if len(s) <= waypost.MaxText {
+		return s
+	}
+	cut := waypost.MaxText
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}
