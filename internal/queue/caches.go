@@ -1,0 +1,139 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose"
+	"github.com/waypost-mail/waypost/internal/dkim"
+	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// contents caches contents with their templates compiled, so that the
+// recipients of one call share the work. It is bounded by bytes.
+type contents struct {
+	store  store.Queue
+	budget int
+	load   singleflight.Group
+
+	mu    sync.Mutex
+	lru   *simplelru.LRU[waypost.UUID, *compose.Prepared]
+	bytes int
+}
+
+func newContents(s store.Queue, budget int) *contents {
+	lru, err := simplelru.NewLRU[waypost.UUID, *compose.Prepared](1<<20, nil)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return &contents{store: s, budget: budget, lru: lru}
+}
+
+func (c *contents) get(ctx context.Context, id waypost.UUID) (*compose.Prepared, error) {
+	c.mu.Lock()
+	p, ok := c.lru.Get(id)
+	c.mu.Unlock()
+	if ok {
+		return p, nil
+	}
+	v, err, _ := c.load.Do(string(id[:]), func() (any, error) {
+		content, err := c.store.Content(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("read content %s: %w", id, err)
+		}
+		p, err := compose.Prepare(&content)
+		if err != nil {
+			return nil, fmt.Errorf("prepare content %s: %w", id, err)
+		}
+		c.add(id, p)
+		return p, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*compose.Prepared), nil
+}
+
+// add keeps a prepared content, dropping the least recently used beyond the
+// budget. One larger than half of the budget is not kept.
+func (c *contents) add(id waypost.UUID, p *compose.Prepared) {
+	size := p.Size()
+	if size > c.budget/2 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lru.Contains(id) {
+		return
+	}
+	c.lru.Add(id, p)
+	for c.bytes += size; c.bytes > c.budget; {
+		_, oldest, ok := c.lru.RemoveOldest()
+		if !ok {
+			return
+		}
+		c.bytes -= oldest.Size()
+	}
+}
+
+// domains caches what signing needs of a sender domain.
+type domains struct {
+	store store.Domains
+	box   *secret.Box
+	mu    sync.Mutex
+	all   map[int64]signing
+}
+
+type signing struct {
+	name    string
+	signers []dkim.Signer
+	read    time.Time
+}
+
+// KeyPlace is the place that a sender domain's DKIM key is sealed for.
+const KeyPlace = "dkim key"
+
+func newDomains(s store.Domains, box *secret.Box) *domains {
+	return &domains{store: s, box: box, all: map[int64]signing{}}
+}
+
+// get finds a domain's signers; store.ErrNotFound when it was deleted. It
+// signs whether or not the last check found the DKIM record: a signature
+// without a record counts as none (RFC 6376, section 6.1), and a check that
+// failed by mistake must not cost the signature.
+func (d *domains) get(ctx context.Context, id int64) (signing, error) {
+	d.mu.Lock()
+	known, ok := d.all[id]
+	d.mu.Unlock()
+	if ok && time.Since(known.read) < refreshAfter {
+		return known, nil
+	}
+	domain, err := d.store.AnyDomain(ctx, id)
+	if err != nil {
+		return signing{}, fmt.Errorf("read sender domain %d: %w", id, err)
+	}
+	s := signing{name: domain.Name, read: time.Now()}
+	der, err := d.box.Open(domain.Key, KeyPlace)
+	if err != nil {
+		return signing{}, fmt.Errorf("DKIM key of %s: %w", domain.Name, err)
+	}
+	key, err := dkim.ParseKey(der)
+	if err != nil {
+		return signing{}, fmt.Errorf("DKIM key of %s: %w", domain.Name, err)
+	}
+	s.signers = []dkim.Signer{{Domain: domain.Name, Selector: domain.Selector, Key: key}}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.all) > 10_000 {
+		clear(d.all)
+	}
+	d.all[id] = s
+	return s, nil
+}

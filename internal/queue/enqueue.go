@@ -1,0 +1,257 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose"
+	"github.com/waypost-mail/waypost/internal/ingest"
+	"github.com/waypost-mail/waypost/internal/route"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Submission is one call to send.
+type Submission struct {
+	SubAccount waypost.SubAccount
+	Content    waypost.Content // ids are filled in by Enqueue
+	To         []Recipient
+	Pool       string // name; "": the account's only pool
+}
+
+// Recipient is one entry of "to", with the copies that go with it (D-7).
+type Recipient struct {
+	waypost.Address
+	Variables []byte // customFields as JSON, nil without
+	Cc, Bcc   []Copy
+}
+
+// Copy is a cc or bcc address.
+type Copy struct {
+	waypost.Address
+	Variables []byte
+}
+
+// Accepted is the answer for one entry of "to".
+type Accepted struct {
+	To      string
+	ID      waypost.UUID
+	At      time.Time
+	Drop    waypost.Reason // not empty: stored, and dropped at once
+	Message string         // for people
+}
+
+// Refused is a submission that cannot be accepted as it is: nothing was
+// stored. Field is the name in the request.
+type Refused struct {
+	Field   string
+	Message string
+}
+
+// Error names the field.
+func (r *Refused) Error() string { return r.Field + ": " + r.Message }
+
+// MaxMessages bounds the messages of one call, copies included.
+const MaxMessages = 10_000
+
+// Enqueue stores a submission and answers for each of its recipients, in
+// order. It returns after everything is on disk. The error is a *Refused when
+// the caller must change something.
+func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) {
+	now := time.Now().Truncate(time.Millisecond)
+	content := s.Content
+	content.ID, content.Account, content.SubAccount = waypost.NewUUID(now), s.SubAccount.Account, s.SubAccount.ID
+	prepared, err := compose.Prepare(&content)
+	if err != nil {
+		return nil, refusedTemplate(err)
+	}
+	pool, err := q.pool(ctx, content.Account, s.Pool)
+	if err != nil {
+		return nil, err
+	}
+	content.Pool = pool.Name
+	domain, err := q.senderDomain(ctx, content.SubAccount, content.From.Email)
+	if err != nil {
+		return nil, err
+	}
+	drafts, mine := q.drafts(s, &content, &pool, domain, now)
+	if len(drafts) > MaxMessages {
+		return nil, &Refused{"to", fmt.Sprintf("to, cc and bcc make %d messages; one call may make %d", len(drafts), MaxMessages)}
+	}
+	if err := q.suppress(ctx, content.SubAccount, drafts, now); err != nil {
+		return nil, err
+	}
+	if err := q.cfg.Door.Accept(ctx, content, drafts, now); err != nil {
+		return nil, err
+	}
+	q.contents.add(content.ID, prepared)
+	out := make([]Accepted, len(mine))
+	woken := map[waypost.Lane]bool{}
+	for i := range drafts {
+		d := &drafts[i]
+		lane := waypost.Lane{Provider: d.Message.Provider, Mailbox: d.Message.Mailbox}
+		if d.Drop == "" && !woken[lane] {
+			woken[lane] = true
+			q.lanes.note(lane, now)
+		}
+	}
+	for i, at := range mine {
+		d := &drafts[at]
+		out[i] = Accepted{To: s.To[i].Email, ID: d.Message.ID, At: now, Drop: d.Drop, Message: d.Text}
+	}
+	return out, nil
+}
+
+func refusedTemplate(err error) error {
+	var t *compose.TemplateError
+	if errors.As(err, &t) {
+		return &Refused{t.Part, fmt.Sprintf("line %d, column %d: %s", t.Line, t.Column, t.Msg)}
+	}
+	var h *compose.HeaderError
+	if errors.As(err, &h) {
+		return &Refused{"headers." + h.Name, h.Why}
+	}
+	return fmt.Errorf("prepare content: %w", err)
+}
+
+// pool finds the pool of a submission: by name, or the account's only one.
+func (q *Queue) pool(ctx context.Context, account int64, name string) (waypost.Pool, error) {
+	if name != "" {
+		p, err := q.cfg.Store.PoolByName(ctx, account, name)
+		if errors.Is(err, store.ErrNotFound) {
+			return p, &Refused{"ippool", fmt.Sprintf("there is no pool named %q; GET /api/v1/account/ippool lists them", name)}
+		}
+		if err != nil {
+			return p, fmt.Errorf("find pool %q: %w", name, err)
+		}
+		return p, nil
+	}
+	all, err := q.cfg.Store.Pools(ctx, account, store.Page{Limit: 2})
+	switch {
+	case err != nil:
+		return waypost.Pool{}, fmt.Errorf("list pools: %w", err)
+	case len(all) == 0:
+		return waypost.Pool{}, &Refused{"ippool", "the account has no pool yet: create a Custom SMTP provider with POST /api/v1/account/tpsp/, which makes one"}
+	case len(all) > 1:
+		return waypost.Pool{}, &Refused{"ippool", "name the pool to send through: the account has several"}
+	}
+	return all[0], nil
+}
+
+// senderDomain finds the verified domain of a From address; nil when it has no
+// verified return path, which drops every message of the call (D-5).
+func (q *Queue) senderDomain(ctx context.Context, subAccount int64, from string) (*waypost.SenderDomain, error) {
+	d, err := q.cfg.Store.DomainByName(ctx, subAccount, domainOf(from))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("find the sender domain of %s: %w", from, err)
+	case !d.Verified(waypost.RecordReturnPath):
+		return nil, nil
+	}
+	return &d, nil
+}
+
+// drafts makes the messages of a submission; mine holds, for each entry of
+// "to", the index of its own.
+func (q *Queue) drafts(s *Submission, content *waypost.Content, pool *waypost.Pool, domain *waypost.SenderDomain, now time.Time) (drafts []ingest.Draft, mine []int) {
+	drafts = make([]ingest.Draft, 0, len(s.To))
+	mine = make([]int, len(s.To))
+	add := func(to waypost.Address, cc []waypost.Address, recipient string, variables []byte) {
+		m := waypost.Message{
+			ID: waypost.NewUUID(now), Account: content.Account, SubAccount: content.SubAccount,
+			Content: content.ID, Recipient: recipient, To: to, Cc: cc, Variables: variables,
+			Pool: pool.ID, Mailbox: q.classify.Classify(recipient), SubmittedAt: now,
+		}
+		d := ingest.Draft{Message: m}
+		err := waypost.CheckEmail(recipient)
+		if err == nil {
+			err = waypost.CheckEmail(to.Email) // the header To of a copy
+		}
+		switch {
+		case err != nil:
+			d.Drop, d.Text = waypost.DropInvalid, err.Error()
+			d.Message.Recipient = bounded(recipient)
+			d.Message.To.Email = bounded(to.Email)
+		case domain == nil:
+			d.Drop, d.Text = waypost.DropNoReturnPath, waypost.TextNoReturnPath
+		default:
+			d.Message.Domain = domain.ID
+			d.Message.Provider = route.Choose(pool, m.ID)
+			if d.Message.Provider == 0 {
+				d.Drop, d.Text = waypost.DropProviderGone, fmt.Sprintf("pool %q has no provider to relay through", pool.Name)
+			}
+		}
+		drafts = append(drafts, d)
+	}
+	for i, to := range s.To {
+		mine[i] = len(drafts)
+		var cc []waypost.Address
+		for _, c := range to.Cc {
+			if waypost.CheckEmail(c.Email) == nil {
+				cc = append(cc, c.Address)
+			}
+		}
+		add(to.Address, cc, to.Email, to.Variables)
+		for _, copies := range [][]Copy{to.Cc, to.Bcc} {
+			for _, c := range copies {
+				add(to.Address, cc, c.Email, c.Variables)
+			}
+		}
+	}
+	return drafts, mine
+}
+
+// suppress drops the drafts whose recipient is on the suppression list.
+func (q *Queue) suppress(ctx context.Context, subAccount int64, drafts []ingest.Draft, now time.Time) error {
+	for chunk := range slices.Chunk(drafts, 1000) {
+		emails := make([]string, 0, len(chunk))
+		for i := range chunk {
+			if chunk[i].Drop == "" {
+				emails = append(emails, waypost.FoldEmail(chunk[i].Message.Recipient))
+			}
+		}
+		if len(emails) == 0 {
+			continue
+		}
+		found, err := q.cfg.Store.Suppressed(ctx, subAccount, emails, now)
+		if err != nil {
+			return fmt.Errorf("look up %d suppressions: %w", len(emails), err)
+		}
+		for i := range chunk {
+			if s, ok := found[waypost.FoldEmail(chunk[i].Message.Recipient)]; ok && chunk[i].Drop == "" {
+				chunk[i].Drop, chunk[i].Text = waypost.DropSuppressed, suppressedText(&s)
+			}
+		}
+	}
+	return nil
+}
+
+// bounded makes an address that was refused fit to store and show.
+func bounded(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if len(s) > waypost.MaxEmail {
+		s = strings.ToValidUTF8(s[:waypost.MaxEmail], "")
+	}
+	return s
+}
+
+// domainOf is the name under which the domain of a From address is stored.
+func domainOf(from string) string {
+	name, err := senderdomain.CheckName(waypost.EmailDomain(from))
+	if err != nil {
+		return ""
+	}
+	return name
+}

@@ -1,0 +1,96 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/ingest"
+	"github.com/waypost-mail/waypost/internal/route"
+	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Config is what a queue needs. The zero values of the optional part are the
+// defaults named there.
+type Config struct {
+	Store store.Store
+	Door  *ingest.Door
+	Box   *secret.Box
+	Log   *slog.Logger
+
+	Retry        waypost.RetrySchedule // default waypost.DefaultRetrySchedule
+	AllowPrivate bool                  // relay to loopback and private addresses too (D-14)
+	Resolver     *net.Resolver         // default the system's
+	HeaderPrefix string                // default "X-Sendpost-" (D-25)
+
+	Sessions      int           // SMTP sessions per provider, default 20
+	PerSession    int           // messages per session, default 500
+	InFlight      int           // messages in flight per provider, default 4 per session
+	Lease         time.Duration // default 2 minutes (D-21)
+	UnknownWindow time.Duration // wait for the agent's evidence, default 2 minutes (D-20)
+	Grace         time.Duration // for what is in flight when stopping, default 20 seconds
+	ComposeBytes  int64         // composed at one time, default 64 MiB
+	CacheBytes    int           // content cache, default 32 MiB
+}
+
+func (c *Config) defaults() {
+	def := func(v *int, to int) {
+		if *v <= 0 {
+			*v = to
+		}
+	}
+	defTime := func(v *time.Duration, to time.Duration) {
+		if *v <= 0 {
+			*v = to
+		}
+	}
+	if len(c.Retry) == 0 {
+		c.Retry = waypost.DefaultRetrySchedule
+	}
+	def(&c.Sessions, 20)
+	def(&c.PerSession, 500)
+	def(&c.InFlight, 4*c.Sessions)
+	def(&c.CacheBytes, 32<<20)
+	defTime(&c.Lease, 2*time.Minute)
+	defTime(&c.UnknownWindow, 2*time.Minute)
+	defTime(&c.Grace, 20*time.Second)
+	if c.ComposeBytes <= 0 {
+		c.ComposeBytes = 64 << 20
+	}
+}
+
+// Queue is one node's part in the queue. Make it with New; Enqueue may be
+// called whether or not Run runs.
+type Queue struct {
+	cfg       Config
+	classify  *route.Classifier
+	lanes     *lanes
+	relays    *relays
+	contents  *contents
+	domains   *domains
+	composing *semaphore.Weighted
+	held      *held
+}
+
+// New makes a queue.
+func New(cfg Config) *Queue {
+	cfg.defaults()
+	return &Queue{
+		cfg:       cfg,
+		classify:  route.NewClassifier(),
+		lanes:     newLanes(),
+		relays:    newRelays(&cfg),
+		contents:  newContents(cfg.Store, cfg.CacheBytes),
+		domains:   newDomains(cfg.Store, cfg.Box),
+		composing: semaphore.NewWeighted(cfg.ComposeBytes),
+		held:      newHeld(),
+	}
+}
+
+// Backlog counts the messages that wait, up to 100,000.
+func (q *Queue) Backlog(ctx context.Context) (int, error) { return q.cfg.Store.Depth(ctx) }

@@ -1,0 +1,173 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose"
+	"github.com/waypost-mail/waypost/internal/smtp"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// relay drives one claimed message: refuse, or compose, send, decide, settle.
+func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppressed *waypost.Suppression) {
+	if reason, text := q.refusal(r, c, suppressed); reason != "" {
+		q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Drop(ctx, c, reason, text, time.Now()) })
+		return
+	}
+	started := time.Now()
+	reply, err := q.send(ctx, r, c)
+	now := time.Now()
+
+	var unready *notReady
+	if errors.As(err, &unready) {
+		if unready.drop != "" {
+			q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Drop(ctx, c, unready.drop, err.Error(), now) })
+			return
+		}
+		if ctx.Err() == nil {
+			q.cfg.Log.Warn("message cannot be prepared now; it waits", "message", c.Message.ID.String(), "error", err)
+		}
+		q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Postpone(ctx, c, now.Add(unready.wait)) })
+		return
+	}
+	a := attemptOf(c, reply, err, now, now.Sub(started))
+	o := waypost.Decide(a, q.schedule(r), r.provider.RetryPermanent, errors.Is(err, smtp.ErrTooLarge), q.cfg.UnknownWindow, rand.Float64())
+	var failure *smtp.Error
+	unseen := errors.As(err, &failure) && failure.Session() // the provider saw nothing of the message
+	q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Settle(ctx, c, a, o, unseen) })
+	if !o.Retry.IsZero() {
+		q.lanes.note(c.Entry.Lane, o.Retry)
+	}
+}
+
+// refusal tells why a message must not be relayed although it was accepted.
+func (q *Queue) refusal(r *relay, c *store.Claimable, s *waypost.Suppression) (waypost.Reason, string) {
+	switch {
+	case r.pool == nil:
+		return waypost.DropProviderGone, fmt.Sprintf("provider %d was deleted while the message waited", c.Entry.Lane.Provider)
+	case s != nil:
+		return waypost.DropSuppressed, suppressedText(s)
+	}
+	return "", ""
+}
+
+// notReady is a message that could not be handed to SMTP for a cause of ours:
+// dropped when nothing can mend it, else tried again after wait.
+type notReady struct {
+	drop waypost.Reason
+	wait time.Duration
+	err  error
+}
+
+func (n *notReady) Error() string { return n.err.Error() }
+func (n *notReady) Unwrap() error { return n.err }
+
+// send composes the message and hands it to the provider. The error is a
+// *notReady or an *smtp.Error.
+func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable) (smtp.Reply, error) {
+	soon := func(err error) error { return &notReady{wait: 5 * time.Second, err: err} }
+	if r.fault != nil {
+		return smtp.Reply{}, &notReady{wait: time.Minute, err: r.fault}
+	}
+	domain, err := q.domains.get(ctx, c.Message.Domain)
+	if errors.Is(err, store.ErrNotFound) {
+		return smtp.Reply{}, &notReady{drop: waypost.DropNoReturnPath, err: errors.New(waypost.TextNoReturnPath)}
+	} else if err != nil {
+		return smtp.Reply{}, soon(err)
+	}
+	prepared, err := q.contents.get(ctx, c.Message.Content)
+	if err != nil {
+		return smtp.Reply{}, soon(err)
+	}
+	weight := min(int64(4*prepared.Size()+16<<10), q.cfg.ComposeBytes)
+	if err := q.composing.Acquire(ctx, weight); err != nil {
+		return smtp.Reply{}, soon(context.Cause(ctx))
+	}
+	defer q.composing.Release(weight)
+	signed, err := prepared.Message(&c.Message, compose.Options{
+		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, SenderDomain: domain.name, Now: time.Now(),
+	})
+	if err != nil {
+		return smtp.Reply{}, &notReady{drop: waypost.DropUnrenderable, err: fmt.Errorf("render: %w", err)}
+	}
+	envelope := signed.Envelope()
+	return r.pool.Send(ctx, smtp.Envelope{
+		From: envelope.ReturnPath.String(), To: envelope.Recipient, SMTPUTF8: signed.EightBit(),
+		ENVID: c.Message.ID.String(), ORCPT: envelope.Recipient, // D-44
+	}, signed.Bytes())
+}
+
+func (q *Queue) schedule(r *relay) waypost.RetrySchedule {
+	if len(r.provider.Retry) > 0 {
+		return r.provider.Retry
+	}
+	return q.cfg.Retry
+}
+
+// attemptOf puts what SMTP said into the words of the house.
+func attemptOf(c *store.Claimable, reply smtp.Reply, err error, now time.Time, took time.Duration) waypost.Attempt {
+	a := waypost.Attempt{
+		Message: c.Message.ID, N: c.Entry.Attempt + 1, Provider: c.Entry.Lane.Provider,
+		At: now, Took: took, Result: waypost.AttemptSent,
+		Code: reply.Code, Enhanced: string(reply.Enhanced), Text: reply.String(),
+	}
+	if err == nil {
+		return a
+	}
+	a.Result, a.Text, a.Stage = waypost.AttemptTransient, err.Error(), string(smtp.StageConnect)
+	var e *smtp.Error
+	if !errors.As(err, &e) {
+		return a
+	}
+	a.Stage = string(e.Stage)
+	switch {
+	case e.Ambiguous():
+		a.Result = waypost.AttemptUnknown
+	case e.Permanent && !e.Session(): // before MAIL it speaks of the provider, not of the message (D-22)
+		a.Result = waypost.AttemptPermanent
+	}
+	if e.Reply != nil {
+		a.Code, a.Enhanced, a.Text = e.Reply.Code, string(e.Reply.Enhanced), e.Reply.String()
+	}
+	return a
+}
+
+// settle stores an outcome. While storage is unavailable it tries again: a
+// message whose outcome is lost would be relayed twice. The lease is renewed
+// meanwhile; after the grace period the outcome is given up.
+func (q *Queue) settle(ctx context.Context, c *store.Claimable, write func(context.Context) error) {
+	pause := 100 * time.Millisecond
+	for {
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		err := write(limit)
+		cancel()
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, store.ErrLost):
+			q.cfg.Log.Warn("the lease ran out before the outcome was stored; another worker has the message", "message", c.Message.ID.String())
+			return
+		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
+			q.cfg.Log.Error("cannot store the outcome of a message; it is tried again when its lease ends", "message", c.Message.ID.String(), "error", err)
+			return
+		}
+		q.cfg.Log.Error("storage unavailable; holding the outcome of a message", "message", c.Message.ID.String(), "error", err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+			pause = min(2*pause, 5*time.Second)
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+func suppressedText(s *waypost.Suppression) string {
+	return fmt.Sprintf("Recipient is on the suppression list: %s on %s", s.Reason, s.Created.UTC().Format(time.DateOnly))
+}

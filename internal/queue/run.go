@@ -1,0 +1,177 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// pollEvery is how often the store is asked for lanes that other nodes, or an
+// expired lease, made due.
+const pollEvery = 2 * time.Second
+
+// claimMost bounds one claim, so that its transaction stays short.
+const claimMost = 256
+
+var (
+	errStopping = errors.New("the server is stopping")
+	errGrace    = errors.New("the server stopped and the grace period is over")
+)
+
+// Run claims and relays until ctx ends, then waits for what is in flight, at
+// most the grace period. It returns nil after an orderly stop.
+func (q *Queue) Run(ctx context.Context) error {
+	hard, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(errGrace)
+	var renewing sync.WaitGroup
+	renewing.Go(func() { q.renew(hard) })
+
+	var flight sync.WaitGroup
+	q.dispatch(ctx, hard, &flight)
+
+	timer := time.AfterFunc(q.cfg.Grace, func() { cut(errGrace) })
+	defer timer.Stop()
+	flight.Wait()
+	cut(errStopping)
+	renewing.Wait()
+	q.relays.close()
+	return nil
+}
+
+// dispatch is the loop: which lanes are due, claim from each, wait.
+func (q *Queue) dispatch(ctx, hard context.Context, flight *sync.WaitGroup) {
+	var polled time.Time
+	for ctx.Err() == nil {
+		now := time.Now()
+		if now.Sub(polled) >= pollEvery {
+			heads, err := q.cfg.Store.LaneHeads(ctx)
+			if err != nil && ctx.Err() == nil {
+				q.cfg.Log.Error("cannot read the queue's lanes; trying again", "error", err)
+			}
+			q.lanes.learn(heads)
+			polled = now
+		}
+		ready, next := q.lanes.due(now, q.relays.room)
+		for _, lane := range ready {
+			flight.Go(func() { q.claim(ctx, hard, lane, flight) })
+		}
+		wait := pollEvery
+		if !next.IsZero() {
+			wait = min(wait, max(time.Until(next), time.Millisecond))
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-q.lanes.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// claim takes due messages of one lane, as many as its provider has room for,
+// and starts a worker for each.
+func (q *Queue) claim(ctx, hard context.Context, lane waypost.Lane, flight *sync.WaitGroup) {
+	again := time.Now().Add(time.Second) // after a failure
+	defer func() { q.lanes.done(lane, again) }()
+
+	r, err := q.relays.get(ctx, lane.Provider)
+	if errors.Is(err, store.ErrNotFound) {
+		r = q.relays.orphan(lane.Provider) // its messages are dropped one by one
+	} else if err != nil {
+		q.cfg.Log.Error("cannot read provider; its mail waits", "provider", lane.Provider, "error", err)
+		return
+	}
+	places := r.take(claimMost)
+	if places == 0 {
+		again = time.Now() // room calls as soon as a worker ends
+		return
+	}
+	now := time.Now()
+	got, err := q.cfg.Store.Claim(ctx, store.Claim{
+		Lane: lane, Now: now, Max: places, LeaseUntil: now.Add(q.cfg.Lease),
+		PerHour: r.provider.MaxPerHour, LanePerHour: r.provider.Settings[lane.Mailbox].MaxPerHour,
+	})
+	r.free(places - len(got.Entries))
+	if err != nil {
+		if ctx.Err() == nil {
+			q.cfg.Log.Error("cannot claim; trying again", "provider", r.provider.Name, "mailbox", lane.Mailbox.String(), "error", err)
+		}
+		return
+	}
+	again = got.NextDue
+	if !got.NextToken.IsZero() && !again.IsZero() && again.Before(got.NextToken) {
+		again = got.NextToken
+	}
+	suppressed, err := q.suppressedNow(ctx, got.Entries, now)
+	if err != nil && ctx.Err() == nil {
+		q.cfg.Log.Error("cannot check suppressions before relaying; messages go back", "error", err)
+	}
+	for i := range got.Entries {
+		c := &got.Entries[i]
+		q.held.add(c.Entry)
+		flight.Go(func() {
+			defer func() {
+				q.held.drop(c.Entry)
+				r.free(1)
+				q.lanes.freed()
+			}()
+			if err != nil {
+				q.settle(hard, c, func(ctx context.Context) error { return q.cfg.Door.Postpone(ctx, c, time.Now()) })
+				return
+			}
+			q.relay(hard, r, c, suppressed[suppressionKey{c.Message.SubAccount, waypost.FoldEmail(c.Message.Recipient)}])
+		})
+	}
+}
+
+type suppressionKey struct {
+	subAccount int64
+	email      string
+}
+
+// suppressedNow looks again, just before relaying, at who must not be mailed
+// (D-37).
+func (q *Queue) suppressedNow(ctx context.Context, entries []store.Claimable, now time.Time) (map[suppressionKey]*waypost.Suppression, error) {
+	emails := map[int64][]string{}
+	for i := range entries {
+		m := &entries[i].Message
+		emails[m.SubAccount] = append(emails[m.SubAccount], waypost.FoldEmail(m.Recipient))
+	}
+	out := map[suppressionKey]*waypost.Suppression{}
+	for sub, list := range emails {
+		found, err := q.cfg.Store.Suppressed(ctx, sub, list, now)
+		if err != nil {
+			return nil, fmt.Errorf("look up %d suppressions: %w", len(list), err)
+		}
+		for email, s := range found {
+			out[suppressionKey{sub, email}] = &s
+		}
+	}
+	return out, nil
+}
+
+// renew extends the leases of what is in flight (D-21).
+func (q *Queue) renew(hard context.Context) {
+	tick := time.NewTicker(q.cfg.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-hard.Done():
+			return
+		case <-tick.C:
+		}
+		held := q.held.all()
+		if len(held) == 0 {
+			continue
+		}
+		if err := q.cfg.Store.Extend(hard, held, time.Now().Add(q.cfg.Lease)); err != nil && hard.Err() == nil {
+			q.cfg.Log.Warn("cannot extend leases", "messages", len(held), "error", err)
+		}
+	}
+}
