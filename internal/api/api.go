@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/ingest"
+	"github.com/waypost-mail/waypost/internal/queue"
+	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
+	"github.com/waypost-mail/waypost/internal/smtp"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Config is what the API needs.
+type Config struct {
+	Store   store.Store
+	Queue   *queue.Queue
+	Door    *ingest.Door
+	Box     *secret.Box
+	Checker *senderdomain.Checker
+	Domains senderdomain.Config
+	Probe   func(ctx context.Context, c smtp.Config, from, to string) smtp.ProbeResult // the connection test
+	Log     *slog.Logger
+	Version string
+
+	AllowPrivate bool // providers may be on private addresses (D-14)
+}
+
+// API answers requests. Make it with New.
+type API struct {
+	cfg  Config
+	keys *keyCache
+	huma huma.API
+}
+
+// The base path of every operation.
+const base = "/api/v1"
+
+// New makes the handler of everything below /api/v1.
+func New(cfg Config) *API {
+	useErrorShape()
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("Waypost", cfg.Version)
+	config.CreateHooks = nil // no "$schema" in answers: strict clients refuse it
+	config.DocsPath = ""     // its page loads scripts from elsewhere
+	config.SchemasPath = ""
+	config.OpenAPIPath = base + "/openapi"
+	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
+	config.DefaultFormat = "application/json"
+	config.Components.SecuritySchemes = securitySchemes()
+	a := &API{cfg: cfg, keys: newKeyCache(cfg.Store)}
+	a.huma = humago.New(mux, config)
+	a.huma.UseMiddleware(a.authorize)
+	a.routes()
+	return a
+}
+
+func (a *API) routes() {
+	a.emailRoutes()
+	a.providerRoutes()
+	a.probeRoutes()
+	a.poolRoutes()
+	a.domainRoutes()
+	a.messageRoutes()
+	a.reportRoutes()
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer a.recover(w, r)
+	w.Header().Set(contractHeader, "legacy")
+	w.Header().Set("Cache-Control", "no-store")
+	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") { // D-3
+		r.URL.Path = strings.TrimRight(p, "/")
+		r.URL.RawPath = ""
+	}
+	a.huma.Adapter().ServeHTTP(&jsonErrors{ResponseWriter: w, request: r}, r)
+}
+
+// contractHeader carries the wire contract asked for and applied (D-1).
+const contractHeader = "X-SendPost-Public-Contract"
+
+func (a *API) recover(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	a.cfg.Log.Error("BUG: panic while answering a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+	writeError(w, fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details"))
+}
+
+// jsonErrors turns the mux's own plain-text 404 and 405 into the error shape.
+type jsonErrors struct {
+	http.ResponseWriter
+	request *http.Request
+	took    bool // the answer was replaced; the plain text is dropped
+}
+
+func (j *jsonErrors) WriteHeader(status int) {
+	plain := strings.HasPrefix(j.Header().Get("Content-Type"), "text/plain")
+	if plain && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
+		j.took = true
+		e := fail(status, "there is no "+j.request.Method+" "+j.request.URL.Path)
+		if status == http.StatusMethodNotAllowed {
+			e = fail(status, j.request.URL.Path+" does not answer "+j.request.Method+"; see the Allow header")
+		}
+		writeError(j.ResponseWriter, e)
+		return
+	}
+	j.ResponseWriter.WriteHeader(status)
+}
+
+func (j *jsonErrors) Write(b []byte) (int, error) {
+	if j.took {
+		return len(b), nil
+	}
+	return j.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (j *jsonErrors) Unwrap() http.ResponseWriter { return j.ResponseWriter }
+
+// operation describes one operation; the defaults are for small JSON bodies.
+func operation(method, path, summary string, kind waypost.KeyKind) huma.Operation {
+	return huma.Operation{
+		Method: method, Path: base + path, Summary: summary,
+		OperationID:     operationID(method, path),
+		Security:        []map[string][]string{{schemes[kind].name: {}}},
+		DefaultStatus:   http.StatusOK,
+		MaxBodyBytes:    1 << 20,
+		BodyReadTimeout: time.Minute,
+	}
+}
+
+func operationID(method, path string) string {
+	r := strings.NewReplacer("/", "-", "{", "", "}", "")
+	return strings.ToLower(method) + r.Replace(path)
+}
+
+// reply wraps a body for huma.
+type reply[T any] struct{ Body T }
+
+// raw is the input of an operation with a JSON body: read by input.go, so that
+// no part of it can come back in an error.
+type raw struct {
+	RawBody []byte
+}
+
+// register adds an operation whose handler answers in the words of this
+// package: every error becomes the one shape.
+func register[I, O any](a *API, op huma.Operation, body any, handle func(ctx context.Context, in *I) (O, error)) {
+	if body != nil {
+		describeBody(a.huma, &op, body)
+		op.SkipValidateBody = true // input.go does it, and echoes nothing
+	}
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*reply[O], error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, a.explain(ctx, &op, err)
+		}
+		return &reply[O]{out}, nil
+	})
+}

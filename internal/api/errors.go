@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/waypost-mail/waypost/internal/queue"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Error is the body of every error answer (D-2).
+type Error struct {
+	Body   ErrorBody `json:"error"`
+	status int
+	retry  int // seconds of Retry-After, 0: none
+}
+
+// ErrorBody says what went wrong and what to do next.
+type ErrorBody struct {
+	Code    string        `json:"code"`
+	Message string        `json:"message"`
+	Param   string        `json:"param,omitempty"`
+	Type    string        `json:"type"`
+	Details []ErrorDetail `json:"details,omitempty"`
+	Test    any           `json:"test,omitempty"` // the connection test that refused a provider (D-13)
+}
+
+// ErrorDetail is one field's trouble.
+type ErrorDetail struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+// Error is the message.
+func (e *Error) Error() string { return e.Body.Message }
+
+// GetStatus is the HTTP status.
+func (e *Error) GetStatus() int { return e.status }
+
+// GetHeaders gives Retry-After where there is one.
+func (e *Error) GetHeaders() http.Header {
+	h := http.Header{}
+	if e.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(e.retry))
+	}
+	return h
+}
+
+var errorKinds = map[int]struct{ code, kind string }{
+	http.StatusBadRequest:            {"invalid_request", "invalid_request_error"},
+	http.StatusUnauthorized:          {"authentication_failed", "authentication_error"},
+	http.StatusForbidden:             {"resource_exists", "conflict_error"},
+	http.StatusNotFound:              {"resource_not_found", "not_found_error"},
+	http.StatusMethodNotAllowed:      {"invalid_request", "invalid_request_error"},
+	http.StatusNotAcceptable:         {"resource_not_found", "not_found_error"},
+	http.StatusRequestEntityTooLarge: {"invalid_request", "invalid_request_error"},
+	http.StatusUnprocessableEntity:   {"validation_error", "invalid_request_error"},
+	http.StatusTooManyRequests:       {"rate_limit_exceeded", "rate_limit_error"},
+}
+
+// fail makes an error of a status.
+func fail(status int, message string) *Error {
+	kind, ok := errorKinds[status]
+	if !ok {
+		kind.code, kind.kind = "internal_error", "api_error"
+	}
+	return &Error{status: status, Body: ErrorBody{Code: kind.code, Type: kind.kind, Message: message}}
+}
+
+// invalid refuses fields of a request with 422.
+func invalid(details ...ErrorDetail) *Error {
+	parts := make([]string, len(details))
+	for i, d := range details {
+		parts[i] = d.Field + ": " + d.Message
+	}
+	e := fail(http.StatusUnprocessableEntity, strings.Join(parts, "; "))
+	e.Body.Param, e.Body.Details = details[0].Field, details
+	return e
+}
+
+// badField refuses one field with 422.
+func badField(field, format string, args ...any) *Error {
+	return invalid(ErrorDetail{field, fmt.Sprintf(format, args...)})
+}
+
+// explain turns whatever a handler returned into the one shape. What the
+// caller cannot mend is logged, and told without its inside.
+func (a *API) explain(ctx context.Context, op *huma.Operation, err error) error {
+	var ready *Error
+	var refused *queue.Refused
+	switch {
+	case errors.As(err, &ready):
+		return huma.ErrorWithHeaders(ready, ready.GetHeaders())
+	case errors.As(err, &refused):
+		return invalid(ErrorDetail{refused.Field, refused.Message})
+	case ctx.Err() != nil: // the caller is gone
+		return fail(http.StatusServiceUnavailable, "the request was cancelled")
+	case errors.Is(err, store.ErrUnavailable):
+		a.cfg.Log.Error("storage unavailable; request refused", "operation", op.OperationID, "error", err)
+		e := fail(http.StatusServiceUnavailable, "storage cannot accept now; nothing was stored; try again")
+		e.retry = 5
+		return huma.ErrorWithHeaders(e, e.GetHeaders())
+	}
+	a.cfg.Log.Error("request failed", "operation", op.OperationID, "error", err)
+	return fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details")
+}
+
+func writeError(w http.ResponseWriter, e *Error) {
+	for k, v := range e.GetHeaders() {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Del("Content-Length")
+	w.WriteHeader(e.status)
+	_ = json.NewEncoder(w).Encode(e) // the caller may be gone
+}
+
+// useErrorShape makes the framework's own refusals (a bad path parameter, a
+// body too large) take the one shape, without the value that it would echo.
+// The framework keeps this in a package variable.
+var useErrorShape = sync.OnceFunc(func() {
+	huma.NewErrorWithContext = func(_ huma.Context, status int, message string, errs ...error) huma.StatusError {
+		return frameworkError(status, message, errs)
+	}
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return frameworkError(status, message, errs)
+	}
+})
+
+func frameworkError(status int, message string, errs []error) *Error {
+	if status == http.StatusBadRequest {
+		status = http.StatusUnprocessableEntity
+	}
+	e := fail(status, message)
+	for _, err := range errs {
+		var d huma.ErrorDetailer
+		if errors.As(err, &d) {
+			detail := d.ErrorDetail()
+			field := detail.Location
+			for _, place := range []string{"body.", "path.", "query.", "header."} {
+				field = strings.TrimPrefix(field, place)
+			}
+			e.Body.Details = append(e.Body.Details, ErrorDetail{field, detail.Message})
+		}
+	}
+	if len(e.Body.Details) == 0 && status == http.StatusUnprocessableEntity {
+		e.Body.Param = "body"
+	}
+	if len(e.Body.Details) > 0 {
+		e.Body.Param = e.Body.Details[0].Field
+		e.Body.Message = e.Body.Param + ": " + e.Body.Details[0].Message
+	}
+	return e
+}

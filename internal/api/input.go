@@ -1,0 +1,130 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// decode reads a JSON body into a T. Unknown fields are ignored (D-4): clients
+// send extra ones. The error names the field, and never the value.
+func decode[T any](body []byte) (T, error) {
+	var v T
+	if len(bytes.TrimSpace(body)) == 0 {
+		return v, badField("body", "the request has no body; send a JSON document")
+	}
+	if !utf8.Valid(body) {
+		return v, badField("body", "not valid UTF-8, as JSON must be (RFC 8259)")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if err := d.Decode(&v); err != nil {
+		return v, jsonError(body, d, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return v, badField("body", "there is more after the JSON document, at byte %d", d.InputOffset())
+	}
+	return v, nil
+}
+
+func jsonError(body []byte, d *json.Decoder, err error) error {
+	var typ *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	var field *Error
+	switch {
+	case errors.As(err, &field):
+		return field
+	case errors.As(err, &typ):
+		name := typ.Field
+		if name == "" {
+			name = "body"
+		}
+		return badField(name, "must be %s, not %s", jsonKind(typ.Type), typ.Value)
+	case errors.As(err, &syntax):
+		line, column := position(body, syntax.Offset)
+		return badField("body", "not valid JSON at line %d, column %d: %s", line, column, strings.TrimPrefix(syntax.Error(), "json: "))
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return badField("body", "the JSON document ends in the middle, after %d bytes", len(body))
+	}
+	return badField("body", "not valid JSON near byte %d", d.InputOffset())
+}
+
+func position(body []byte, offset int64) (line, column int) {
+	before := body[:min(max(int(offset)-1, 0), len(body))]
+	line = 1 + bytes.Count(before, []byte("\n"))
+	return line, len(before) - bytes.LastIndexByte(before, '\n')
+}
+
+func jsonKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Pointer:
+		return jsonKind(t.Elem())
+	default:
+		return "a number"
+	}
+}
+
+// number is an integer that clients send as a number or as text. Anything
+// else becomes notNumber, which is outside of every range that is checked, so
+// that the refusal names the field.
+type number int
+
+const notNumber number = math.MinInt32
+
+// UnmarshalJSON reads 587 and "587".
+func (n *number) UnmarshalJSON(b []byte) error {
+	s := strings.Trim(string(b), `"`)
+	if s == "null" || s == "" {
+		return nil
+	}
+	v, err := strconv.ParseInt(s, 10, 32)
+	if err != nil {
+		v = int64(notNumber)
+	}
+	*n = number(v)
+	return nil
+}
+
+// describeBody puts the schema of a body into the document, for operations
+// that read it themselves.
+func describeBody(api huma.API, op *huma.Operation, body any) {
+	schema := huma.SchemaFromType(api.OpenAPI().Components.Schemas, reflect.TypeOf(body))
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
+}
+
+// page is the query of a list (sendpost.md, a.1).
+type page struct {
+	Limit  int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"entries to answer"`
+	Offset int    `query:"offset" default:"0" minimum:"0" doc:"entries to pass over"`
+	Search string `query:"search" maxLength:"200" doc:"part of the name, in any case"`
+}
+
+func (p *page) of() store.Page { return store.Page{Limit: p.Limit, Offset: p.Offset, Search: p.Search} }
+
+func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
+
+// missing answers for an id that is unknown or another tenant's.
+func missing(status int, kind string, id any) *Error {
+	return fail(status, fmt.Sprintf("there is no %s %v", kind, id))
+}
+
+func notFound(kind string, id any) *Error { return missing(http.StatusNotFound, kind, id) }

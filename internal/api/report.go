@@ -1,0 +1,112 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+)
+
+type reportInput struct {
+	ContentEncoding string `header:"Content-Encoding"`
+	RawBody         []byte
+}
+
+func (a *API) reportRoutes() {
+	op := operation(http.MethodPost, "/tpsp/custom-smtp/events", "Report what a mail server's log says of relayed messages", waypost.KeyIngestion)
+	op.MaxBodyBytes = waypost.MaxReportBytes
+	register(a, op, waypost.Report{}, a.report)
+}
+
+// report takes one report of a provider's agent (D-31).
+func (a *API) report(ctx context.Context, in *reportInput) (waypost.ReportReply, error) {
+	key := caller(ctx)
+	body, err := inflate(in.RawBody, in.ContentEncoding)
+	if err != nil {
+		return waypost.ReportReply{}, err
+	}
+	r, err := decodeReport(body)
+	if err != nil {
+		return waypost.ReportReply{}, err
+	}
+	if len(r.Items) > waypost.MaxReportItems {
+		e := fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("%d events; at most %d in one report: send smaller batches", len(r.Items), waypost.MaxReportItems))
+		e.Body.Param = "events"
+		return waypost.ReportReply{}, e
+	}
+	now := time.Now()
+	results, err := a.cfg.Door.Report(ctx, key.Provider, r.Items, now)
+	if err != nil {
+		return waypost.ReportReply{}, err
+	}
+	if err := a.cfg.Store.AgentSeen(ctx, waypost.Agent{
+		Provider: key.Provider, ID: short(r.Agent.ID), Version: short(r.Agent.Version),
+		Hostname: short(r.Agent.Hostname), MTA: short(r.Agent.MTA), LastSeen: now,
+	}); err != nil {
+		return waypost.ReportReply{}, fmt.Errorf("note the agent of provider %d: %w", key.Provider, err)
+	}
+	out := waypost.ReportReply{Results: results}
+	if out.Results == nil {
+		out.Results = []waypost.ReportResult{}
+	}
+	for _, res := range results {
+		if res.Status == waypost.ReportRejected {
+			out.Rejected++
+		} else {
+			out.Accepted++
+		}
+	}
+	return out, nil
+}
+
+func decodeReport(body []byte) (waypost.Report, error) {
+	if text := bytes.TrimSpace(body); len(text) > 0 && text[0] == '[' {
+		items, err := decode[[]waypost.ReportItem](body)
+		return waypost.Report{Items: items}, err
+	}
+	return decode[waypost.Report](body)
+}
+
+// inflate undoes gzip within the bound of a report, whatever the ratio.
+func inflate(body []byte, encoding string) ([]byte, error) {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+	default:
+		return nil, badField("Content-Encoding", "must be gzip or absent")
+	}
+	z, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, badField("body", "is not gzip, though Content-Encoding says so")
+	}
+	plain, err := io.ReadAll(io.LimitReader(z, waypost.MaxReportBytes+1))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, badField("body", "the gzip stream is damaged")
+	}
+	if len(plain) > waypost.MaxReportBytes {
+		return nil, fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("more than %d bytes after inflation: send smaller batches", waypost.MaxReportBytes))
+	}
+	return plain, nil
+}
+
+// short bounds what an agent says of itself.
+func short(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if isControl(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	if len(s) > 255 {
+		s = strings.ToValidUTF8(s[:255], "")
+	}
+	return s
+}

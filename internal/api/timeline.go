@@ -1,0 +1,123 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Timeline is our own view of one message: events, the attempts that failed,
+// the last deferral that the agent saw, second reports kept as evidence, and
+// what the message waits for.
+type Timeline struct {
+	MessageID string          `json:"messageId"`
+	Recipient string          `json:"recipient"`
+	Provider  int64           `json:"tpspId"`
+	Mailbox   string          `json:"mailboxCategory"`
+	State     string          `json:"state" enum:"waiting,unknown,sent,delivered,dropped,hardBounced,softBounced"`
+	Entries   []TimelineEntry `json:"entries"`
+	Waiting   *TimelineWait   `json:"waiting,omitempty"`
+}
+
+// TimelineEntry is one thing that happened.
+type TimelineEntry struct {
+	At       time.Time `json:"at"`
+	Kind     string    `json:"kind" enum:"event,attempt,deferral,evidence"`
+	Type     int       `json:"type,omitempty"`
+	TypeName string    `json:"typeName,omitempty"`
+	Source   string    `json:"source" enum:"api,relay,agent,bounce,track"`
+	Code     int       `json:"smtpCode,omitempty"`
+	Enhanced string    `json:"enhancedCode,omitempty"`
+	Text     string    `json:"text,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	Rule     string    `json:"rule,omitempty"`
+	Attempt  int       `json:"attempt,omitempty"`
+	Stage    string    `json:"stage,omitempty"`
+	TookMS   int64     `json:"tookMs,omitempty"`
+	QueueID  string    `json:"queueId,omitempty"`
+	Relay    string    `json:"relay,omitempty"`
+	Late     bool      `json:"late,omitempty"`
+	Count    int       `json:"count,omitempty" doc:"deferrals reported so far"`
+}
+
+// TimelineWait is what an unfinished message waits for.
+type TimelineWait struct {
+	Due      time.Time `json:"due"`
+	Attempts int       `json:"attempts"`
+	Unknown  bool      `json:"unknown,omitempty" doc:"the last attempt may have succeeded; waiting for the agent's evidence"`
+}
+
+func (a *API) timeline(ctx context.Context, in *messagePath) (Timeline, error) {
+	t, _, err := a.trail(ctx, in.ID)
+	if err != nil {
+		return Timeline{}, err
+	}
+	return timelineView(&t), nil
+}
+
+func timelineView(t *store.Trail) Timeline {
+	out := Timeline{
+		MessageID: t.Message.ID.String(), Recipient: t.Message.Recipient, Provider: t.Message.Provider,
+		Mailbox: t.Message.Mailbox.String(), State: state(t), Entries: []TimelineEntry{},
+	}
+	for i := range t.Events {
+		e := &t.Events[i]
+		kind := "event"
+		if e.Evidence {
+			kind = "evidence"
+		}
+		out.Entries = append(out.Entries, TimelineEntry{
+			At: e.At, Kind: kind, Type: int(e.Type), TypeName: e.Type.String(), Source: string(e.Source),
+			Code: e.Code, Enhanced: e.Enhanced, Text: e.Text, Reason: string(e.Reason), Rule: e.Rule,
+			Attempt: e.Attempt, QueueID: string(e.Queue), Relay: e.Relay, Late: e.Late,
+		})
+	}
+	for i := range t.Attempts {
+		at := &t.Attempts[i]
+		out.Entries = append(out.Entries, TimelineEntry{
+			At: at.At, Kind: "attempt", Source: string(waypost.SourceRelay), Code: at.Code, Enhanced: at.Enhanced,
+			Text: at.Text, Reason: at.Result.String(), Attempt: at.N, Stage: at.Stage, TookMS: at.Took.Milliseconds(),
+		})
+	}
+	if d := t.Deferral; d != nil {
+		out.Entries = append(out.Entries, TimelineEntry{
+			At: d.At, Kind: "deferral", Source: string(waypost.SourceAgent), Code: d.Code, Enhanced: d.Enhanced, Text: d.Text, Count: d.Count,
+		})
+	}
+	slices.SortStableFunc(out.Entries, func(a, b TimelineEntry) int { return a.At.Compare(b.At) })
+	if w := t.Waiting; w != nil {
+		out.Waiting = &TimelineWait{Due: w.Due, Attempts: w.Attempt, Unknown: w.Unknown}
+	}
+	return out
+}
+
+// state sums a trail up in a word: a bounce outweighs a delivery, because it
+// came later or knows more.
+func state(t *store.Trail) string {
+	if t.Waiting != nil {
+		if t.Waiting.Unknown {
+			return "unknown"
+		}
+		return "waiting"
+	}
+	words := []struct {
+		word string
+		of   waypost.EventType
+	}{
+		{"dropped", waypost.CSDropped},
+		{"hardBounced", waypost.CSHardBounced},
+		{"softBounced", waypost.CSSoftBounced},
+		{"delivered", waypost.CSDelivered},
+	}
+	for _, w := range words {
+		for i := range t.Events {
+			if t.Events[i].Type == w.of && !t.Events[i].Evidence {
+				return w.word
+			}
+		}
+	}
+	return "sent"
+}
