@@ -1,0 +1,107 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+)
+
+// Config is everything that can be set; cmd/waypost fills it from flags,
+// environment and file.
+type Config struct {
+	Data     string // directory of the database and the key file, made when absent
+	Database string // "postgres://…", or "" for SQLite in Data
+
+	HTTP       string // listen address of API, tracking and dashboard
+	SMTP       string // listen address of the bounce processor
+	Submission string // listen address of SMTP submission
+
+	PublicURL   string // how the world reaches HTTP; "" : http://{HTTP}
+	BounceHost  string // where return paths point (D-29); "" : the host of PublicURL
+	DNSResolver string // "host:port"; "" : the system's
+
+	AllowPrivateNetworks bool // providers on loopback and private addresses (D-14)
+	RetrySchedule        waypost.RetrySchedule
+	Roles                []string      // of api, send, bounce, track, submission, dash; or all
+	Sessions             int           // SMTP sessions per provider, 0: 20
+	Grace                time.Duration // for what is in flight when stopping, 0: 20 s
+
+	Log     *slog.Logger
+	Version string
+}
+
+// roles lists what a node can do. Those that this release does not have yet
+// are accepted, so that a configuration written for all of them starts.
+var roles = []string{"api", "send", "bounce", "track", "submission", "dash"}
+
+// Check finds mistakes before anything is started. Every error names the
+// setting and what it may be.
+func (c *Config) Check() error {
+	var bad []error
+	if c.Data == "" {
+		bad = append(bad, errors.New("data: name the directory that keeps the database and the key file"))
+	}
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		bad = append(bad, errors.New("database: must begin with postgres://; leave it out to use SQLite"))
+	}
+	for name, addr := range map[string]string{"http": c.HTTP, "smtp": c.SMTP, "submission": c.Submission} {
+		if addr == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad = append(bad, fmt.Errorf("%s: %q is no listen address such as 127.0.0.1:8080 or :8080", name, addr))
+		}
+	}
+	if c.PublicURL != "" {
+		if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			bad = append(bad, fmt.Errorf("public-url: %q is no http or https URL", c.PublicURL))
+		}
+	}
+	if c.BounceHost != "" {
+		if err := waypost.CheckDomain(c.BounceHost); err != nil {
+			bad = append(bad, fmt.Errorf("bounce-host: %q %w", c.BounceHost, err))
+		}
+	}
+	for _, r := range c.Roles {
+		if r != "all" && !slices.Contains(roles, r) {
+			bad = append(bad, fmt.Errorf("roles: %q is none of %s, all", r, strings.Join(roles, ", ")))
+		}
+	}
+	return errors.Join(bad...)
+}
+
+// has tells whether this node plays a role.
+func (c *Config) has(role string) bool {
+	return len(c.Roles) == 0 || slices.Contains(c.Roles, "all") || slices.Contains(c.Roles, role)
+}
+
+// fill completes what follows from the address that HTTP listens on.
+func (c *Config) fill(httpAddr string) {
+	if c.PublicURL == "" {
+		c.PublicURL = "http://" + httpAddr
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	if c.BounceHost == "" {
+		c.BounceHost = "bounce.localhost"
+		if u, err := url.Parse(c.PublicURL); err == nil && net.ParseIP(u.Hostname()) == nil && waypost.CheckDomain(u.Hostname()) == nil {
+			c.BounceHost = u.Hostname()
+		}
+		c.Log.Warn("bounce_host is not set: return paths of new domains point to a host derived from the public URL", "bounce_host", c.BounceHost)
+	}
+}
+
+// publicHost is the host of the public URL.
+func (c *Config) publicHost() string {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}

@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log" //nolint:depguard // net/http wants one; it writes into slog
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/waypost-mail/waypost/internal/queue"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// handler is the one HTTP door: the API, the health of the node, its metrics.
+func handler(c *Config, s store.Store, q *queue.Queue, api http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	if c.has("api") {
+		mux.Handle("/api/v1/", api)
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, s) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics(q), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]string{"product": "Waypost", "version": c.Version, "api": c.PublicURL + "/api/v1", "openapi": c.PublicURL + "/api/v1/openapi.json"})
+	})
+	return mux
+}
+
+// readyz answers 503 with the reason while storage does not answer.
+func readyz(w http.ResponseWriter, r *http.Request, s store.Store) {
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+	defer cancel()
+	if err := s.Ping(ctx); err != nil {
+		answer(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "storage": err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"status": "ready", "storage": "ok"})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller may be gone
+}
+
+func metrics(q *queue.Queue) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "waypost_queue_messages", Help: "Messages that wait in the queue, up to 100000.",
+		}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			n, err := q.Backlog(ctx)
+			if err != nil {
+				return -1
+			}
+			return float64(n)
+		}),
+	)
+	return r
+}
+
+// httpLog takes the lines of net/http itself, such as broken handshakes.
+func httpLog(l *slog.Logger) *log.Logger {
+	return slog.NewLogLogger(l.Handler(), slog.LevelDebug)
+}
+
+// String gives the one line that a started server writes for scripts.
+func (r Ready) String() string {
+	return fmt.Sprintf("ready http=%s smtp=%s submission=%s", r.HTTP, r.SMTP, r.Submission)
+}

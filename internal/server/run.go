@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/waypost-mail/waypost/internal/api"
+	"github.com/waypost-mail/waypost/internal/bounce"
+	"github.com/waypost-mail/waypost/internal/ingest"
+	"github.com/waypost-mail/waypost/internal/queue"
+	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
+	"github.com/waypost-mail/waypost/internal/smtp"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Ready says where a started server listens; "-" for a role it does not have.
+type Ready struct {
+	HTTP, SMTP, Submission string
+	Keys                   *Keys // of an installation that this start made, else nil
+}
+
+// Run starts a node, calls ready once it takes requests, and serves until ctx
+// ends. It returns nil after an orderly stop.
+func Run(ctx context.Context, c Config, ready func(Ready)) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	box, err := openBox(&c)
+	if err != nil {
+		return err
+	}
+	s, err := openStore(ctx, &c)
+	if err != nil {
+		return err
+	}
+	err = serve(ctx, &c, box, s, ready)
+	if closeErr := s.Close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("close storage: %w", closeErr))
+	}
+	return err
+}
+
+func serve(ctx context.Context, c *Config, box *secret.Box, s store.Store, ready func(Ready)) error {
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", c.HTTP)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP on %s: %w", c.HTTP, err)
+	}
+	defer func() { _ = listener.Close() }()
+	c.fill(listener.Addr().String())
+	n, err := newNode(c, box, s)
+	if err != nil {
+		return err
+	}
+	out := Ready{HTTP: listener.Addr().String(), SMTP: "-", Submission: "-"}
+	if out.Keys, err = firstStart(ctx, c, s); err != nil {
+		return err
+	}
+	return n.run(ctx, listener, func() { ready(out) })
+}
+
+// firstStart makes the installation when there is none (D-10).
+func firstStart(ctx context.Context, c *Config, s store.Store) (*Keys, error) {
+	done, err := s.Installed(ctx)
+	if err != nil || done {
+		return nil, err
+	}
+	keys, err := install(ctx, s, c)
+	if errors.Is(err, ErrInstalled) { // another node was faster
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &keys, nil
+}
+
+// node is the parts of one running process.
+type node struct {
+	cfg     *Config
+	store   store.Store
+	queue   *queue.Queue
+	checker *senderdomain.Checker
+	http    *http.Server
+}
+
+func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
+	judge, err := bounce.NewJudge()
+	if err != nil {
+		return nil, fmt.Errorf("compile the bounce rules: %w", err)
+	}
+	names := resolver(c)
+	door := ingest.New(s, judge)
+	q := queue.New(queue.Config{
+		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule,
+		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace,
+	})
+	domains := senderdomain.Config{BounceHost: c.BounceHost, TrackHost: c.publicHost(), Resolver: c.DNSResolver}
+	dns, err := senderdomain.NewResolver(domains)
+	if err != nil {
+		return nil, err
+	}
+	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
+	a := api.New(api.Config{
+		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
+		Probe: prober(c, names), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
+	})
+	return &node{cfg: c, store: s, queue: q, checker: checker, http: &http.Server{
+		Handler:           handler(c, s, q, a),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          httpLog(c.Log),
+	}}, nil
+}
+
+// prober runs the connection test of D-13 with this node's resolver. The mail
+// is between addresses of the installation's own bounce host unless the caller
+// names others.
+func prober(c *Config, names *net.Resolver) func(context.Context, smtp.Config, string, string) smtp.ProbeResult {
+	return func(ctx context.Context, sc smtp.Config, from, to string) smtp.ProbeResult {
+		sc.Resolver = names
+		if from == "" {
+			from = "waypost-test@" + c.BounceHost
+		}
+		if to == "" {
+			to = "postmaster@" + c.BounceHost
+		}
+		now := time.Now()
+		body := fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: Waypost connection test\r\nDate: %s\r\nMessage-ID: <test.%d@%s>\r\nAuto-Submitted: auto-generated\r\n\r\n"+
+			"This message was sent to test the connection to an SMTP server.\r\nNothing needs to be done.\r\n",
+			from, to, now.Format(time.RFC1123Z), now.UnixNano(), c.BounceHost)
+		return smtp.Probe(ctx, sc, from, to, []byte(body))
+	}
+}
+
+// run starts everything and undoes it in reverse: HTTP first takes no more
+// requests, then the queue finishes what is in flight.
+func (n *node) run(ctx context.Context, l net.Listener, ready func()) error {
+	queueCtx, stopQueue := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopQueue()
+	work, failed := errgroup.WithContext(ctx)
+	if n.cfg.has("send") {
+		work.Go(func() error { return n.queue.Run(queueCtx) })
+	}
+	if n.cfg.has("api") {
+		work.Go(func() error { return n.checker.Run(failed) })
+	}
+	work.Go(func() error {
+		if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	ready()
+	<-failed.Done()
+	n.cfg.Log.Info("stopping: finishing what is in flight")
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := n.http.Shutdown(limit); err != nil {
+		_ = n.http.Close() // clients that hang do not hold up the stop
+	}
+	stopQueue()
+	return work.Wait()
+}
