@@ -163,12 +163,7 @@ const TextNoReturnPath = "No verified return path domain configured for sender d
 
 // BeforeRelay tells whether a drop happened before any attempt to relay (D-36).
 func (r Reason) BeforeRelay() bool {
-	switch r {
-	case DropNoReturnPath, DropSuppressed, DropInvalid, DropUnrenderable:
-		return true
-	default:
-		return false
-	}
+	return r == DropNoReturnPath || r == DropSuppressed || r == DropInvalid || r == DropUnrenderable
 }
 
 // Verdict is the judgement of a reply or report: hard (the mailbox or domain

@@ -4,7 +4,7 @@ package waypost
 // them (sendpost.md, e.2); the numbers are stored.
 type Mailbox int16
 
-// The category of every recipient whose host is none of the others.
+// MailboxDefault is the category of every recipient whose host is none of the others.
 const MailboxDefault Mailbox = 11
 
 // mailboxNames is in the order of the documents, which is also the order of

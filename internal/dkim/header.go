@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxFields bounds the header fields of a message to sign.
@@ -148,10 +149,10 @@ func canonicalHeader(fields []field) (names []string, header []byte, err error) 
 	names = make([]string, 0, 32)
 	header = make([]byte, 0, size+1024) // room for the signature's own field
 	for _, s := range signedFields {
-		for i := len(fields) - 1; i >= 0; i-- {
-			if fields[i].is(s.name) {
+		for _, f := range slices.Backward(fields) {
+			if f.is(s.name) {
 				names = append(names, s.name)
-				header = append(appendRelaxed(header, fields[i].raw, fields[i].colon), crlf...)
+				header = append(appendRelaxed(header, f.raw, f.colon), crlf...)
 			}
 		}
 		if s.over {

@@ -112,7 +112,7 @@ func TestKeyHidden(t *testing.T) {
 			t.Fatal(err)
 		}
 		out.Write(text)
-		numbers := strings.Trim(fmt.Sprint(secret[:16]), "[]")
+		numbers := strings.Trim(fmt.Sprintf("%d", secret[:16]), "[]")
 		for _, trace := range []string{
 			string(secret[:16]), hex.EncodeToString(secret[:16]), numbers,
 			base64.StdEncoding.EncodeToString(secret[:15]), fmt.Sprintf("%X", secret[:16]),

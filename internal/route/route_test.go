@@ -53,7 +53,8 @@ func TestSharesFollowWeights(t *testing.T) {
 				t.Fatalf("provider %d of weight %d got %d of %d, want about %.0f", m.Provider, m.Weight, got[m.Provider], n, want)
 			}
 		}
-		if id := waypost.NewUUID(time.Now()); Choose(pool, id) != Choose(pool, id) {
+		id := waypost.NewUUID(time.Now())
+		if first, again := Choose(pool, id), Choose(pool, id); first != again {
 			t.Fatal("the same message went two ways")
 		}
 	})

@@ -189,7 +189,7 @@ func (c *Client) abandonData() {
 	r, e := c.read(StageFinal, c.cfg.limit(commandTimeout))
 	if e == nil {
 		c.open = false
-		_ = c.judge(StageFinal, r, r.Code != 421 && !(r.Code >= 300 && r.Code < 400))
+		_ = c.judge(StageFinal, r, r.Code != 421 && (r.Code < 300 || r.Code >= 400))
 	}
 }
 

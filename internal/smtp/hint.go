@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -55,7 +56,7 @@ func certNames(cert *x509.Certificate) string {
 	}
 	names := cert.DNSNames
 	for _, ip := range cert.IPAddresses {
-		names = append(names[:len(names):len(names)], ip.String())
+		names = append(slices.Clip(names), ip.String())
 	}
 	if len(names) == 0 {
 		names = []string{cert.Subject.CommonName}

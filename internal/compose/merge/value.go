@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -15,8 +16,8 @@ type rootValue struct{}
 // mergedRoot returns the scopes as one map.
 func (r *run) mergedRoot() map[string]any {
 	all := map[string]any{}
-	for i := len(r.scopes) - 1; i >= 0; i-- {
-		switch s := r.scopes[i].(type) {
+	for _, scope := range slices.Backward(r.scopes) {
+		switch s := scope.(type) {
 		case map[string]any:
 			maps.Copy(all, s)
 		case map[string]string:
