@@ -1,0 +1,174 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+const selectMessage = `SELECT id, account, sub_account, content, recipient, to_name, to_email, cc, variables, domain, pool, provider,
+mailbox, submitted FROM message`
+
+func scanMessage(row scanner, m *waypost.Message) error {
+	var id, content []byte
+	var email sql.NullString
+	var cc string
+	var submitted int64
+	if err := row.Scan(&id, &m.Account, &m.SubAccount, &content, &m.Recipient, &m.To.Name, &email, &cc, &m.Variables, &m.Domain,
+		&m.Pool, &m.Provider, &m.Mailbox, &submitted); err != nil {
+		return err
+	}
+	copy(m.ID[:], id)
+	copy(m.Content[:], content)
+	m.To.Email = m.Recipient
+	if email.Valid {
+		m.To.Email = email.String
+	}
+	m.SubmittedAt = moment(submitted)
+	return store.DecodeJSON(cc, &m.Cc)
+}
+
+// Message implements [store.Events].
+func (d *DB) Message(ctx context.Context, account int64, id waypost.UUID) (waypost.Message, error) {
+	return one(ctx, d, "find a message", scanMessage, selectMessage+" WHERE id = $1 AND account = $2", id[:], account)
+}
+
+// Messages implements [store.Events].
+func (d *DB) Messages(ctx context.Context, ids []waypost.UUID) (map[waypost.UUID]waypost.Message, error) {
+	out := make(map[waypost.UUID]waypost.Message, len(ids))
+	if len(ids) == 0 {
+		return out, nil
+	}
+	in, args := among(ids, 0, func(u *waypost.UUID) any { return u[:] })
+	all, err := list(ctx, d, "find messages", scanMessage, selectMessage+" WHERE id IN ("+in+")", args...)
+	for _, m := range all {
+		out[m.ID] = m
+	}
+	return out, err
+}
+
+// Content implements [store.Queue].
+func (d *DB) Content(ctx context.Context, id waypost.UUID) (waypost.Content, error) {
+	var body []byte
+	c, err := one(ctx, d, "find content", func(row scanner, c *waypost.Content) error {
+		return row.Scan(&c.Account, &c.SubAccount, &body)
+	}, "SELECT account, sub_account, body FROM content WHERE id = $1", id[:])
+	if err != nil {
+		return waypost.Content{}, err
+	}
+	c.ID = id
+	return c, store.DecodeContent(body, &c)
+}
+
+// Depth implements [store.Queue].
+func (d *DB) Depth(ctx context.Context) (int, error) {
+	return one(ctx, d, "count the queue", func(row scanner, n *int) error { return row.Scan(n) },
+		"SELECT count(*) FROM (SELECT 1 FROM queue LIMIT 100000)")
+}
+
+// nextLane finds the head of the first lane behind the one given: the seek
+// begins behind the lane's last possible due time, because SQLite seeks to the
+// first row that equals a vector, and would walk over the whole lane.
+const nextLane = `SELECT provider, mailbox, due FROM queue WHERE (provider, mailbox, due) > ($1, $2, 9223372036854775807)
+ORDER BY provider, mailbox, due LIMIT 1`
+
+// LaneHeads implements [store.Queue], with one seek a lane.
+func (d *DB) LaneHeads(ctx context.Context) ([]store.LaneHead, error) {
+	scan := func(row scanner, h *store.LaneHead) error {
+		var due int64
+		err := row.Scan(&h.Lane.Provider, &h.Lane.Mailbox, &due)
+		h.Due = moment(due)
+		return err
+	}
+	var out []store.LaneHead
+	at := waypost.Lane{Provider: -1 << 63}
+	for {
+		h, err := one(ctx, d, "list lanes", scan, nextLane, at.Provider, int64(at.Mailbox))
+		if errors.Is(err, store.ErrNotFound) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out, at = append(out, h), h.Lane
+	}
+}
+
+// Trail implements [store.Events], all of it as of one moment.
+func (d *DB) Trail(ctx context.Context, account int64, id waypost.UUID) (store.Trail, error) {
+	var t store.Trail
+	tx, err := d.read.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return t, wrap("read a trail", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	err = scanMessage(tx.QueryRowContext(ctx, selectMessage+" WHERE id = $1 AND account = $2", id[:], account), &t.Message)
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Trail{}, fmt.Errorf("message %s: %w", id, store.ErrNotFound)
+	}
+	if err != nil {
+		return store.Trail{}, wrap("read a trail", err)
+	}
+	for _, part := range []func(context.Context, *sql.Tx, *store.Trail) error{trailEvents, trailAttempts, trailDeferral, trailPending} {
+		if err := part(ctx, tx, &t); err != nil {
+			return store.Trail{}, wrap("read a trail", err)
+		}
+	}
+	return t, nil
+}
+
+func trailEvents(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
+	rows, err := tx.QueryContext(ctx, selectEvent+" WHERE message = $1 ORDER BY at, id", t.Message.ID[:])
+	if err != nil {
+		return err
+	}
+	t.Events, err = collect(rows, "events", scanEvent)
+	return err
+}
+
+func trailAttempts(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
+	rows, err := tx.QueryContext(ctx, `SELECT n, provider, at, took, result, stage, code, enhanced, text FROM attempt
+WHERE message = $1 ORDER BY n`, t.Message.ID[:])
+	if err != nil {
+		return err
+	}
+	t.Attempts, err = collect(rows, "attempts", func(row scanner, a *waypost.Attempt) error {
+		var at, took int64
+		a.Message = t.Message.ID
+		err := row.Scan(&a.N, &a.Provider, &at, &took, &a.Result, &a.Stage, &a.Code, &a.Enhanced, &a.Text)
+		a.At, a.Took = moment(at), time.Duration(took)*time.Millisecond
+		return err
+	})
+	return err
+}
+
+func trailDeferral(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
+	var v store.Deferral
+	var at int64
+	err := tx.QueryRowContext(ctx, "SELECT at, code, enhanced, text, count FROM deferral WHERE message = $1", t.Message.ID[:]).
+		Scan(&at, &v.Code, &v.Enhanced, &v.Text, &v.Count)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	v.At = moment(at)
+	t.Deferral = &v
+	return err
+}
+
+func trailPending(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
+	var p store.Pending
+	var due int64
+	err := tx.QueryRowContext(ctx, "SELECT provider, mailbox, due, attempt, unknown FROM queue WHERE message = $1", t.Message.ID[:]).
+		Scan(&p.Lane.Provider, &p.Lane.Mailbox, &due, &p.Attempt, &p.Unknown)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	p.Due = moment(due)
+	t.Waiting = &p
+	return err
+}

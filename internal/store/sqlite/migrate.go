@@ -1,0 +1,42 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate brings the schema up to date, one transaction a migration, and
+// refuses a database whose schema is newer than this program.
+func migrate(ctx context.Context, db *sql.DB, path string) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return wrap("migrations", err)
+	}
+	newest := int64(0)
+	for _, s := range p.ListSources() {
+		newest = max(newest, s.Version)
+	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return wrap("read the schema version of "+path, err)
+	}
+	if have > newest {
+		return fmt.Errorf("database %s has schema %d, this program knows %d: start the newer Waypost that wrote it, or restore a backup", path, have, newest)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return wrap("migrate "+path, err)
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+// Package storetest is the conformance suite of the storage contract: what
+// package store promises in words, proved against an engine. Each engine's own
+// tests call it:
+//
+//	storetest.Run(t, storetest.Engine{
+//		Open:   func(t *testing.T) store.Store { … },                // new and empty; closed by t.Cleanup
+//		Reopen: func(t *testing.T, s store.Store) store.Store { … }, // closes s, opens the same data again
+//	})
+//
+// The suite uses nothing but the contract, so it holds for every engine. It
+// asserts no durations. Stores that Open or Reopen gave are closed by the
+// engine's functions (Close twice must be harmless), never by the suite.
+//
+// Where the contract leaves a choice, the suite settles it for all engines:
+//
+//   - the day of a counter is the UTC day of Event.At;
+//   - evidence is in the trail, not in ListEvents;
+//   - Relayed does nothing when the fact is a duplicate;
+//   - a retry without an attempt leaves "unknown" as it was;
+//   - a suppression that has expired is replaced by a new one;
+//   - a holder whose lease ran out may still settle until another claims it.
+package storetest
+
+import (
+	"testing"
+
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Engine opens the stores of one engine.
+type Engine struct {
+	// Open gives a new and empty store, closed when the test ends.
+	Open func(t *testing.T) store.Store
+	// Reopen closes s and opens its data again, as after a restart.
+	Reopen func(t *testing.T, s store.Store) store.Store
+}
+
+// Run proves every promise of the contract, one subtest each.
+func Run(t *testing.T, e Engine) {
+	for _, tt := range []struct {
+		name string
+		test func(*testing.T, Engine)
+	}{
+		{"Install", testInstall},
+		{"Keys", testKeys},
+		{"Providers", testProviders},
+		{"Pools", testPools},
+		{"Agent", testAgent},
+		{"Lists", testLists},
+		{"Domains", testDomains},
+		{"DomainsDue", testDomainsDue},
+		{"Suppressions", testSuppressions},
+		{"Tenancy", testTenancy},
+		{"AcceptWhole", testAcceptWhole},
+		{"AcceptDuplicate", testAcceptDuplicate},
+		{"Content", testContent},
+		{"ClaimOrder", testClaimOrder},
+		{"ClaimNextDue", testClaimNextDue},
+		{"ClaimLeases", testClaimLeases},
+		{"ClaimConcurrent", testClaimConcurrent},
+		{"LaneHeads", testLaneHeads},
+		{"SettleFinish", testSettleFinish},
+		{"SettleRetry", testSettleRetry},
+		{"SettleLost", testSettleLost},
+		{"LimitsHold", testLimitsHold},
+		{"LimitsTwoLanes", testLimitsTwoLanes},
+		{"LimitsRefund", testLimitsRefund},
+		{"LimitsProperty", testLimitsProperty},
+		{"RecordKey", testRecordKey},
+		{"RecordOnce", testRecordOnce},
+		{"RecordDeferral", testRecordDeferral},
+		{"RecordRelayed", testRecordRelayed},
+		{"RecordSuppress", testRecordSuppress},
+		{"EventIDs", testEventIDs},
+		{"ListEvents", testListEvents},
+		{"Trail", testTrail},
+		{"DailyStats", testDailyStats},
+		{"Restart", testRestart},
+		{"Cancelled", testCancelled},
+		{"Load", testLoad},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.test(t, e) })
+	}
+}
