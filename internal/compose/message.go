@@ -1,0 +1,275 @@
+package compose
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose/merge"
+	"github.com/waypost-mail/waypost/internal/dkim"
+)
+
+// DefaultHeaderPrefix begins the names of the five fields that mail servers
+// and the agent find a message by (D-25).
+const DefaultHeaderPrefix = "X-Sendpost-"
+
+// providerType is the value of the TPSP-Type field: Custom SMTP.
+const providerType = "3"
+
+// Options are what a message needs besides its content.
+type Options struct {
+	HeaderPrefix string        // "" : DefaultHeaderPrefix
+	Signers      []dkim.Signer // none: the message goes unsigned
+	SenderDomain string        // the verified domain, as A-labels: host of Message-ID and return path
+	Now          time.Time     // time of the signature, and Date of a message without SubmittedAt
+}
+
+// Signed is a finished message with its envelope. The zero Signed is empty.
+type Signed struct {
+	bytes    []byte
+	envelope waypost.Envelope
+	eightBit bool
+}
+
+// Bytes is the message with CRLF line ends, not dot-stuffed. Callers must not
+// change it: a signature covers it.
+func (s Signed) Bytes() []byte { return slices.Clip(s.bytes) }
+
+// EightBit tells whether the header holds raw UTF-8, which only a relay with
+// SMTPUTF8 may be given (RFC 6531). Bodies never have eight-bit octets.
+func (s Signed) EightBit() bool { return s.eightBit }
+
+// Envelope is what SMTP carries around the message; the recipient's domain is
+// in A-labels unless the local part is not ASCII.
+func (s Signed) Envelope() waypost.Envelope { return s.envelope }
+
+// Message makes the message of one recipient. m is not kept.
+func (p *Prepared) Message(m *waypost.Message, o Options) (Signed, error) {
+	fail := func(err error) (Signed, error) {
+		return Signed{}, fmt.Errorf("compose message %s: %w", m.ID, err)
+	}
+
+	around, err := envelope(m, o.SenderDomain)
+	if err != nil {
+		return fail(err)
+	}
+
+	// 1. Merge: the recipient's variables before those of the call (D-24).
+	r, err := p.merge(m)
+	if err != nil {
+		return fail(err)
+	}
+
+	// 2. The pre-header, hidden at the start of the HTML.
+	if len(r.preText) > 0 && p.html != nil {
+		r.html = insertPreheader(r.html, r.preText)
+	}
+
+	// 3. Tracking belongs here, before any byte is encoded: the open pixel
+	// and the links in r.html, then the List-Unsubscribe fields below (D-23).
+
+	// 4. Header.
+	f := fields{buf: make([]byte, 0, p.room(&r))}
+	if err := p.header(&f, m, &o, r.subject); err != nil {
+		return fail(err)
+	}
+
+	// 5. MIME: Content-* fields, the empty line and the body.
+	message := p.body(&r).append(f.buf, m.ID)
+	if !bytes.HasSuffix(message, crlf) {
+		message = append(message, crlf...)
+	}
+
+	// 6. DKIM, last.
+	s := Signed{bytes: message, envelope: around, eightBit: p.eightBit || f.eightBit}
+	if len(o.Signers) > 0 {
+		if s.bytes, err = dkim.Sign(nil, message, o.Now, o.Signers...); err != nil {
+			return fail(err)
+		}
+	}
+	return s, nil
+}
+
+// rendered is what the templates gave for one recipient.
+type rendered struct{ subject, preText, html, text []byte }
+
+// merge runs the templates.
+func (p *Prepared) merge(m *waypost.Message) (r rendered, err error) {
+	var scopes []any
+	if !p.static {
+		own, err := decodeVariables(m.Variables)
+		if err != nil {
+			return r, err
+		}
+		scopes = []any{own, p.variables}
+	}
+	for _, t := range [...]struct {
+		part string
+		from *merge.Template
+		mode merge.Mode
+		to   *[]byte
+	}{
+		{"subject", p.subject, merge.Header, &r.subject},
+		{"preText", p.preText, merge.Header, &r.preText},
+		{"htmlBody", p.html, merge.HTML, &r.html},
+		{"textBody", p.text, merge.Text, &r.text},
+	} {
+		if t.from == nil {
+			continue
+		}
+		if *t.to, err = t.from.Render(nil, t.mode, scopes...); err != nil {
+			return r, fmt.Errorf("%s: %w", t.part, err)
+		}
+	}
+	return r, nil
+}
+
+// decodeVariables reads custom fields. Numbers keep their digits: a price of
+// 1.50 and an id above 2^53 are printed as they came.
+func decodeVariables(text []byte) (map[string]any, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v map[string]any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("custom fields are not a JSON object: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("custom fields are not a JSON object: something follows it")
+	}
+	return v, nil
+}
+
+// header writes everything down to the customer's own fields.
+func (p *Prepared) header(f *fields, m *waypost.Message, o *Options, subject []byte) error {
+	date := m.SubmittedAt
+	if date.IsZero() {
+		date = o.Now
+	}
+	to := m.To
+	if to.Email == "" {
+		to.Email = m.Recipient
+	}
+	f.name("Date")
+	f.buf = append(f.buf, ' ')
+	f.buf = date.UTC().AppendFormat(f.buf, "Mon, 2 Jan 2006 15:04:05 -0700")
+	f.end()
+	f.buf = append(f.buf, p.from...)
+	if err := f.addresses("To", to); err != nil {
+		return err
+	}
+	if len(m.Cc) > 0 {
+		if err := f.addresses("Cc", m.Cc...); err != nil {
+			return err
+		}
+	}
+	f.buf = append(f.buf, p.replyTo...)
+	f.name("Subject")
+	f.text(string(subject))
+	f.end()
+	id := p.messageID
+	if id == "" {
+		id = "<" + m.ID.String() + "@" + waypost.BounceLabel + "." + o.SenderDomain + ">"
+	}
+	f.line("Message-ID", id)
+	f.line("MIME-Version", "1.0")
+	return p.marks(f, m, o.HeaderPrefix)
+}
+
+// marks writes the five fields that the message is found by (D-25), then the
+// customer's own.
+func (p *Prepared) marks(f *fields, m *waypost.Message, prefix string) error {
+	if prefix == "" {
+		prefix = DefaultHeaderPrefix
+	}
+	if !token(prefix) || len(prefix) > 50 {
+		return fmt.Errorf("header prefix %.60q is not the beginning of a header name", prefix)
+	}
+	f.prefixed(prefix, "Message-UUID", m.ID.String())
+	f.prefixed(prefix, "Account-ID", strconv.FormatInt(m.Account, 10))
+	f.prefixed(prefix, "SubAccount-ID", strconv.FormatInt(m.SubAccount, 10))
+	f.prefixed(prefix, "TPSP-ID", strconv.FormatInt(m.Provider, 10))
+	f.prefixed(prefix, "TPSP-Type", providerType)
+	for _, h := range p.own {
+		if !reserved(prefix, h.name) { // under a prefix of the operator's, CheckHeaders cannot know
+			f.buf = append(f.buf, h.field...)
+		}
+	}
+	return nil
+}
+
+// reserved tells whether a field would pass for one of ours.
+func reserved(prefix, name string) bool {
+	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+		return false
+	}
+	switch strings.ToLower(name[len(prefix):]) {
+	case "message-uuid", "account-id", "subaccount-id", "tpsp-id", "tpsp-type":
+		return true
+	}
+	return false
+}
+
+// body chooses the shape.
+func (p *Prepared) body(r *rendered) *part {
+	var kids []*part
+	if p.text != nil || p.html == nil && p.amp == nil {
+		kids = append(kids, &part{media: "text/plain", text: r.text})
+	}
+	if p.amp != nil {
+		kids = append(kids, &part{ready: p.amp})
+	}
+	if p.html != nil {
+		html := &part{media: "text/html", text: r.html}
+		if len(p.inline) > 0 {
+			html = multipart("related", html)
+			html.add(p.inline)
+		}
+		kids = append(kids, html)
+	}
+	root := kids[0]
+	if len(kids) > 1 {
+		root = multipart("alternative", kids...)
+	}
+	if len(p.files) > 0 {
+		root = multipart("mixed", root)
+		root.add(p.files)
+	}
+	return root
+}
+
+// room is a guess at the size of the message.
+func (p *Prepared) room(r *rendered) int {
+	n := 2048 + len(p.amp) + (len(r.html)+len(r.text))*5/4 + 2*len(r.subject)
+	for _, h := range p.own {
+		n += len(h.field)
+	}
+	for _, part := range p.inline {
+		n += 64 + len(part)
+	}
+	for _, part := range p.files {
+		n += 64 + len(part)
+	}
+	return n
+}
+
+func envelope(m *waypost.Message, senderDomain string) (waypost.Envelope, error) {
+	e := m.Envelope(senderDomain)
+	var err error
+	if e.Recipient, _, err = mailbox(e.Recipient); err != nil {
+		return e, fmt.Errorf("recipient: %w", err)
+	}
+	if err = waypost.CheckEmail(e.ReturnPath.String()); err != nil {
+		return e, fmt.Errorf("return path: %w", err)
+	}
+	return e, nil
+}
