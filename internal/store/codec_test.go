@@ -1,0 +1,74 @@
+package store
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/waypost-mail/waypost"
+)
+
+func TestContentRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringN(0, 200, 2000)
+		want := waypost.Content{
+			From: waypost.Address{Name: text.Draw(t, "name"), Email: "a@example.com"}, Subject: text.Draw(t, "subject"),
+			HTML: text.Draw(t, "html"), Text: text.Draw(t, "text"), Pool: text.Draw(t, "pool"),
+			TrackOpens: rapid.Bool().Draw(t, "opens"),
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "attachments") {
+			want.Attachments = append(want.Attachments, waypost.Attachment{
+				Filename: text.Draw(t, "file"), Data: rapid.SliceOfN(rapid.Byte(), 0, 500).Draw(t, "data"),
+			})
+		}
+		stored, err := EncodeContent(&want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got waypost.Content
+		if err := DecodeContent(stored, &got); err != nil {
+			t.Fatal(err)
+		}
+		equal := cmp.Comparer(func(a, b []byte) bool { return bytes.Equal(a, b) })
+		if d := cmp.Diff(want, got, equal); d != "" {
+			t.Fatal(d)
+		}
+	})
+}
+
+func FuzzDecodeContent(f *testing.F) {
+	good, err := EncodeContent(&waypost.Content{Text: "t", Attachments: []waypost.Attachment{{Filename: "a", Data: []byte("data")}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-3])
+	f.Add([]byte(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var c waypost.Content
+		if DecodeContent(b, &c) != nil {
+			return
+		}
+		if _, err := EncodeContent(&c); err != nil {
+			t.Fatalf("what was decoded cannot be encoded: %v", err)
+		}
+	})
+}
+
+func TestEventIDsAscendWithTime(t *testing.T) {
+	at := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	last := int64(0)
+	for i := range 100 {
+		id := EventID(at.Add(time.Duration(i)*time.Millisecond).UnixMilli(), 1023, 4095)
+		if id <= last {
+			t.Fatalf("id %d of millisecond %d is not above %d", id, i, last)
+		}
+		last = id
+	}
+	if EventID(at.UnixMilli(), 1, 0) == EventID(at.UnixMilli(), 2, 0) || EventID(at.UnixMilli(), 0, 1) == EventID(at.UnixMilli(), 0, 2) {
+		t.Fatal("node or sequence make no difference")
+	}
+}
