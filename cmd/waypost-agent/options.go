@@ -19,22 +19,22 @@ import (
 
 // options are what run and doctor are told (D-41).
 type options struct {
-	Config     kong.ConfigFlag `help:"YAML file with these options as keys." placeholder:"FILE" env:"WAYPOST_AGENT_CONFIG"`
-	APIKey     string          `name:"api-key" help:"The provider's event key." placeholder:"KEY" env:"WAYPOST_AGENT_API_KEY"`
-	APIKeyFile string          `name:"api-key-file" help:"File that holds the key." placeholder:"FILE" env:"WAYPOST_AGENT_API_KEY_FILE"`
-	Endpoint   string          `help:"Base URL of Waypost, or the whole events URL." placeholder:"URL" env:"WAYPOST_AGENT_ENDPOINT"`
-	MTA        string          `name:"mta" help:"The mail server." default:"postfix" env:"WAYPOST_AGENT_MTA"`
-	LogPath    string          `help:"The mail server's log." default:"${logpath}" env:"WAYPOST_AGENT_LOG_PATH"`
-	StateDir   string          `help:"Directory for the place reached and unsent events." default:"/var/lib/waypost-agent" env:"WAYPOST_AGENT_STATE_DIR"`
-	HealthAddr string          `help:"Address of /health and /metrics; 'none' for no server." default:"127.0.0.1:9113" env:"WAYPOST_AGENT_HEALTH_ADDR"`
-	Hostname   string          `help:"This machine's name in reports." env:"WAYPOST_AGENT_HOSTNAME"`
-	BatchSize  int             `help:"Events in one request, at most." default:"500" env:"WAYPOST_AGENT_BATCH_SIZE"`
-	Flush      time.Duration   `name:"flush-interval" help:"Longest wait before an event is sent." default:"2s" env:"WAYPOST_AGENT_FLUSH_INTERVAL"`
-	Heartbeat  time.Duration   `name:"heartbeat-interval" help:"Sign of life when there is nothing to send." default:"60s" env:"WAYPOST_AGENT_HEARTBEAT_INTERVAL"`
-	SpoolSize  size            `help:"Room for unsent events on disk; when it is full, reading waits." default:"256MiB" env:"WAYPOST_AGENT_SPOOL_SIZE"`
-	FromStart  bool            `help:"Without a place reached before, read the log from its beginning." env:"WAYPOST_AGENT_FROM_START"`
-	Discarded  bool            `name:"report-discarded" help:"Report mail swallowed by Postfix's discard transport as delivered." env:"WAYPOST_AGENT_REPORT_DISCARDED"`
-	Journald   bool            `help:"Read the journal instead of a file (not available yet)." env:"WAYPOST_AGENT_JOURNALD"`
+	Config          kong.ConfigFlag `help:"YAML file with these options as keys." placeholder:"FILE" env:"WAYPOST_AGENT_CONFIG"`
+	APIKey          string          `name:"api-key" help:"The provider's event key." placeholder:"KEY" env:"WAYPOST_AGENT_API_KEY"`
+	APIKeyFile      string          `name:"api-key-file" help:"File that holds the key." placeholder:"FILE" env:"WAYPOST_AGENT_API_KEY_FILE"`
+	Endpoint        string          `help:"Base URL of Waypost, or the whole events URL." placeholder:"URL" env:"WAYPOST_AGENT_ENDPOINT"`
+	MTA             string          `name:"mta" help:"The mail server." default:"postfix" env:"WAYPOST_AGENT_MTA"`
+	LogPath         string          `help:"The mail server's log." default:"${logpath}" env:"WAYPOST_AGENT_LOG_PATH"`
+	StateDir        string          `help:"Directory for the place reached and unsent events." default:"/var/lib/waypost-agent" env:"WAYPOST_AGENT_STATE_DIR"`
+	HealthAddr      string          `help:"Address of /health and /metrics; 'none' for no server." default:"127.0.0.1:9113" env:"WAYPOST_AGENT_HEALTH_ADDR"`
+	Hostname        string          `help:"This machine's name in reports." env:"WAYPOST_AGENT_HOSTNAME"`
+	BatchSize       int             `help:"Events in one request, at most." default:"500" env:"WAYPOST_AGENT_BATCH_SIZE"`
+	Flush           time.Duration   `name:"flush-interval" help:"Longest wait before an event is sent." default:"2s" env:"WAYPOST_AGENT_FLUSH_INTERVAL"`
+	Heartbeat       time.Duration   `name:"heartbeat-interval" help:"Sign of life when there is nothing to send." default:"60s" env:"WAYPOST_AGENT_HEARTBEAT_INTERVAL"`
+	SpoolSize       size            `help:"Room for unsent events on disk; when it is full, reading waits." default:"256MiB" env:"WAYPOST_AGENT_SPOOL_SIZE"`
+	FromStart       bool            `help:"Without a place reached before, read the log from its beginning." env:"WAYPOST_AGENT_FROM_START"`
+	IgnoreDiscarded bool            `name:"ignore-discarded" help:"Report nothing of mail that Postfix's discard transport swallowed; by default it counts as delivered, as Postfix says." env:"WAYPOST_AGENT_IGNORE_DISCARDED"`
+	Journald        bool            `help:"Read the journal instead of a file (not available yet)." env:"WAYPOST_AGENT_JOURNALD"`
 }
 
 // agentConfig reads the key and gives the agent's configuration.
@@ -60,7 +60,7 @@ func (o *options) agentConfig(c *console) (agent.Config, error) {
 	return agent.Config{
 		APIKey: key, Endpoint: o.Endpoint, MTA: o.MTA, LogPath: o.LogPath, StateDir: o.StateDir, Health: health,
 		Hostname: o.Hostname, Batch: o.BatchSize, Flush: o.Flush, Heartbeat: o.Heartbeat, SpoolSize: int64(o.SpoolSize),
-		FromStart: o.FromStart, Discarded: o.Discarded, Version: version, Ready: c.err,
+		FromStart: o.FromStart, IgnoreDiscarded: o.IgnoreDiscarded, Version: version, Ready: c.err,
 	}, nil
 }
 

@@ -33,19 +33,19 @@ const (
 // Config is everything an agent is told. The names in the comments are those
 // of flags, YAML keys and, after WAYPOST_AGENT_, environment variables.
 type Config struct {
-	APIKey    string        // api-key: the provider's event ingestion key
-	Endpoint  string        // endpoint: base URL of Waypost, or the whole events URL
-	MTA       string        // mta
-	LogPath   string        // log-path
-	StateDir  string        // state-dir
-	Health    string        // health-addr; empty is no health server
-	Hostname  string        // hostname: how this machine is called in reports
-	Batch     int           // batch-size: events in one request, 1 to 1,000
-	Flush     time.Duration // flush-interval: the longest an event waits for company
-	Heartbeat time.Duration // heartbeat-interval
-	SpoolSize int64         // spool-size: bytes on disk, at least 1 MiB
-	FromStart bool          // from-start: without a checkpoint, read the log from its beginning
-	Discarded bool          // report-discarded: what the discard transport swallowed counts as delivered
+	APIKey          string        // api-key: the provider's event ingestion key
+	Endpoint        string        // endpoint: base URL of Waypost, or the whole events URL
+	MTA             string        // mta
+	LogPath         string        // log-path
+	StateDir        string        // state-dir
+	Health          string        // health-addr; empty is no health server
+	Hostname        string        // hostname: how this machine is called in reports
+	Batch           int           // batch-size: events in one request, 1 to 1,000
+	Flush           time.Duration // flush-interval: the longest an event waits for company
+	Heartbeat       time.Duration // heartbeat-interval
+	SpoolSize       int64         // spool-size: bytes on disk, at least 1 MiB
+	FromStart       bool          // from-start: without a checkpoint, read the log from its beginning
+	IgnoreDiscarded bool          // ignore-discarded: what the discard transport swallowed is no delivery; default: it is, as the mail server says
 
 	Version string
 	Log     *slog.Logger

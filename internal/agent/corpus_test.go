@@ -247,7 +247,7 @@ func fileRank(path string) (n int) {
 func TestCorpus(t *testing.T) {
 	corpusLogs(t, func(t *testing.T, log []byte, rows []truthRow) {
 		// The truth counts what the discard transport swallowed as delivered.
-		c := NewCorrelator(CorrelatorOptions{Discarded: true})
+		c := NewCorrelator(CorrelatorOptions{})
 		checkTruth(t, log, rows, correlate(t, c, log))
 		if n := c.Counts().Conflicts; n != 0 {
 			t.Errorf("%d queue ids were named differently by two methods", n)
@@ -261,6 +261,6 @@ func TestCorpus(t *testing.T) {
 func TestCorpusDiscard(t *testing.T) {
 	corpusLogs(t, func(t *testing.T, log []byte, rows []truthRow) {
 		rows = slices.DeleteFunc(rows, func(r truthRow) bool { return strings.HasSuffix(r.Process, "/discard") })
-		checkTruth(t, log, rows, correlate(t, NewCorrelator(CorrelatorOptions{}), log))
+		checkTruth(t, log, rows, correlate(t, NewCorrelator(CorrelatorOptions{IgnoreDiscarded: true}), log))
 	})
 }

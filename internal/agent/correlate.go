@@ -18,12 +18,12 @@ const (
 
 // CorrelatorOptions bounds a correlator. The zero value is good.
 type CorrelatorOptions struct {
-	MaxEntries int           // queue ids remembered; the one not heard of for longest goes first
-	MaxText    int           // bytes of text remembered
-	Hold       time.Duration // how long an ambiguous outcome waits, in the log's time or the wall's
-	MaxAge     time.Duration // how long a queue id is remembered without a line about it
-	Discarded  bool          // report what the discard transport swallowed as delivered
-	LocalIP    func(ip string) bool
+	MaxEntries      int           // queue ids remembered; the one not heard of for longest goes first
+	MaxText         int           // bytes of text remembered
+	Hold            time.Duration // how long an ambiguous outcome waits, in the log's time or the wall's
+	MaxAge          time.Duration // how long a queue id is remembered without a line about it
+	IgnoreDiscarded bool          // report nothing of what the discard transport swallowed
+	LocalIP         func(ip string) bool
 }
 
 // Correlator turns facts about queue ids into reports about Waypost messages

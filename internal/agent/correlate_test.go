@@ -100,7 +100,7 @@ func TestCorpusChunks(t *testing.T) {
 		tail, err := Follow(path, nil, true)
 		must(t, err)
 		t.Cleanup(func() { tail.Close() })
-		c := NewCorrelator(CorrelatorOptions{Discarded: true})
+		c := NewCorrelator(CorrelatorOptions{})
 		p := corpusParser(t)
 		var f mtalog.Fact
 		var items []waypost.ReportItem
@@ -121,7 +121,7 @@ func TestCorpusChunks(t *testing.T) {
 				}
 				items = append(items, c.Take()...)
 			}
-			next := NewCorrelator(CorrelatorOptions{Discarded: true})
+			next := NewCorrelator(CorrelatorOptions{})
 			must(t, next.Restore(c.Snapshot(nil), corpusNow))
 			at := tail.Position()
 			tail.Close()
@@ -145,7 +145,7 @@ func TestCorpusPostlogd(t *testing.T) {
 	}
 	must(t, json.Unmarshal(slurp(t, filepath.Join(dir, "injected.json.gz")), &injected))
 	final := map[string]bool{}
-	for _, it := range correlate(t, NewCorrelator(CorrelatorOptions{Discarded: true}), slurp(t, filepath.Join(dir, "postlogd.log.gz"))) {
+	for _, it := range correlate(t, NewCorrelator(CorrelatorOptions{}), slurp(t, filepath.Join(dir, "postlogd.log.gz"))) {
 		if it.EventType != waypost.ReportDeferred {
 			final[it.MessageID] = true
 		}

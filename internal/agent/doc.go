@@ -14,9 +14,10 @@
 // then the Message-ID, then the link from a queue id that was passed on.
 //
 // What is an event (D-43). A sent line is none when the message only goes on
-// under another queue id, when the discard transport took it, or when it is a
-// bounce notification. Where that cannot be known yet, the line is held for a
-// few seconds of the log's time or the wall's. An expiry has no line for each
+// under another queue id, or when it is a bounce notification; what the
+// discard transport swallowed counts as delivered, as the mail server says,
+// unless the agent is told otherwise. Where a hop cannot be told yet, the line
+// is held for a few seconds of the log's time or the wall's. An expiry has no line for each
 // recipient: each one still deferred is reported as soft bounced with its last
 // reason. A deferral is reported when its reason is new.
 //

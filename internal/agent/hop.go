@@ -37,7 +37,7 @@ const (
 func (c *Correlator) sent(e *entry, f *mtalog.Fact, now time.Time) {
 	if f.Process == "discard" || f.Relay == "none" {
 		c.counts.Discarded++
-		if !c.opts.Discarded {
+		if c.opts.IgnoreDiscarded {
 			return
 		}
 	}

@@ -41,7 +41,7 @@ func newReader(a *agent) (*logReader, error) {
 		return nil, err
 	}
 	r := &logReader{a: a, parser: parser}
-	r.corr = NewCorrelator(CorrelatorOptions{Discarded: a.cfg.Discarded, Hold: a.cfg.hold, LocalIP: ownAddress()})
+	r.corr = NewCorrelator(CorrelatorOptions{IgnoreDiscarded: a.cfg.IgnoreDiscarded, Hold: a.cfg.hold, LocalIP: ownAddress()})
 	now := time.Now()
 	at, warning := loadCheckpoint(a.cfg.StateDir, r.corr, now)
 	if warning != nil {

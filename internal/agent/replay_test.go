@@ -101,7 +101,7 @@ func testConfig(t testing.TB, s *sink) Config {
 	return Config{
 		APIKey: testKey, Endpoint: s.URL, LogPath: filepath.Join(dir, "mail.log"), StateDir: filepath.Join(dir, "state"),
 		Health: "127.0.0.1:0", Hostname: "mta1", Flush: 10 * time.Millisecond, Heartbeat: time.Second, Version: "test",
-		Discarded: true, hold: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
+		hold: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 		parse: mtalog.Options{Location: time.UTC, Now: func() time.Time { return corpusNow }},
 	}
 }
