@@ -28,11 +28,11 @@ func (d *DB) Settle(ctx context.Context, s *store.Settlement) error {
 
 // commitSettles stores a group of settlements and facts. The queue rows of the
 // settlements come first: what is lost there stores nothing.
-func (d *DB) commitSettles(t *tx, group []*op) error {
+func (d *DB) commitSettles(ctx context.Context, t *tx, group []*op) error {
 	for _, o := range group {
 		o.err, o.recorded = nil, nil
 	}
-	held, err := t.release(group)
+	held, err := t.release(ctx, group)
 	if err != nil {
 		return err
 	}
@@ -42,15 +42,15 @@ func (d *DB) commitSettles(t *tx, group []*op) error {
 			t.count(&o.counted[i])
 		}
 	}
-	recorded, err := d.record(t, group)
+	recorded, err := d.record(ctx, t, group)
 	if err != nil {
 		return err
 	}
 	all := append(held, recorded...)
-	if err := t.copy(eventCopy, all, func(o *op) rows { return o.events }); err != nil {
+	if err := t.copy(ctx, eventCopy, all, func(o *op) rows { return o.events }); err != nil {
 		return err
 	}
-	if err := t.copy(attemptCopy, held, func(o *op) rows { return o.attempt }); err != nil {
+	if err := t.copy(ctx, attemptCopy, held, func(o *op) rows { return o.attempt }); err != nil {
 		return err
 	}
 	t.queueRefunds(held)
@@ -86,7 +86,7 @@ func (c *claims) add(n int, e *store.Entry) {
 
 // release deletes or reschedules the queue rows of settlements. It gives the
 // ops whose row was held; the others get ErrLost.
-func (t *tx) release(group []*op) ([]*op, error) {
+func (t *tx) release(ctx context.Context, group []*op) ([]*op, error) {
 	var settles []*op
 	for _, o := range group {
 		if o.settle != nil {
@@ -135,7 +135,7 @@ func (t *tx) release(group []*op) ([]*op, error) {
 	if len(retry.n) > 0 {
 		b.Queue(retryRows, retry.message, retry.lease, retry.attempt, retry.n, due, made, unknown).Query(note)
 	}
-	return held, t.send(&b)
+	return held, t.send(ctx, &b)
 }
 
 const refund = `UPDATE limit_bucket b SET n = greatest(b.n - v.n, 0)
