@@ -25,6 +25,8 @@ need opendkim opendkim
 need opendkim-tools opendkim-testmsg
 need python3-dkim dkimverify
 need procps pgrep
+need sasl2-bin saslpasswd2
+ls /usr/lib/*/sasl2/libplain.so >/dev/null 2>&1 || missing="$missing libsasl2-modules"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

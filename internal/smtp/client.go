@@ -31,6 +31,8 @@ type Client struct {
 	// open: the server accepted MAIL and the transaction did not end, so RSET
 	// must precede the next MAIL (a second MAIL would be answered 503).
 	open bool
+	// stepwise: commands go one by one although the server offers PIPELINING.
+	stepwise bool
 }
 
 func newClient(cfg *Config, raw net.Conn) *Client {

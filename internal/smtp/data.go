@@ -46,6 +46,9 @@ func (c *Client) send(ctx context.Context, env *Envelope, body []byte) (Reply, *
 	return r, withCause(ctx, e)
 }
 
+// pipelines reports whether the envelope leaves in one write.
+func (c *Client) pipelines() bool { return c.ext.Pipelining && !c.stepwise }
+
 // transact is envelope, body, final reply. The parts are apart so that the next
 // envelope could one day travel with the body.
 func (c *Client) transact(env *Envelope, body []byte) (Reply, *Error) {
@@ -53,7 +56,7 @@ func (c *Client) transact(env *Envelope, body []byte) (Reply, *Error) {
 		return Reply{}, e
 	}
 	var e *Error
-	if c.ext.Pipelining {
+	if c.pipelines() {
 		e = c.envelopeAtOnce(env, body)
 	} else {
 		e = c.envelopeByStep(env, body)

@@ -13,7 +13,8 @@
 // transaction the server left open is closed by an RSET that travels with the
 // next envelope and costs no round trip. [Pool] hands sessions out, retires them
 // and retries once when a session turns out to have been closed while idle.
-// [Probe] is Dial, Send and QUIT with a step list, a class and a hint.
+// It stops pipelining for a while where a group of commands was left without all
+// of its answers. [Probe] is Dial, Send and QUIT with a step list, a class and a hint.
 //
 // # What fails, and how
 //

@@ -128,9 +128,13 @@ func (e *Error) Ambiguous() bool {
 }
 
 // Session reports whether it failed before MAIL, so that it speaks of the
-// provider and not of the message (D-22). A cancelled context and the pool's own
-// refusals speak of neither.
+// provider and not of the message (D-22). 530 to a later command does too: the
+// server wants TLS (RFC 3207 section 4) or a login (RFC 4954 section 6) first. A
+// cancelled context and the pool's own refusals speak of neither.
 func (e *Error) Session() bool {
+	if e.Reply != nil && e.Reply.Code == 530 {
+		return true
+	}
 	for _, ours := range []error{context.Canceled, ErrPoolBusy, ErrPoolClosed} {
 		if errors.Is(e.Err, ours) {
 			return false

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 )
@@ -77,6 +78,10 @@ func modeHint(c *Config, e *Error) string {
 	if errors.As(e, &ge) && len(ge.head) > 1 && (ge.head[0] == 0x15 || ge.head[0] == 0x16) && ge.head[1] == 3 {
 		return fmt.Sprintf("Port %d expects TLS from the first byte. Use smtpSecurity tls.", c.Port)
 	}
+	var op *net.OpError
+	if errors.As(e, &op) && op.Op == "remote error" && e.Stage == StageTLS {
+		return fmt.Sprintf("The server broke off the TLS handshake (%v). Look at its log: its certificate, its key or its TLS versions may be at fault; it must speak TLS 1.2 or newer.", op.Err)
+	}
 	switch {
 	case e.Stage == StageBanner && c.Security != SecurityTLS && e.Class == ClassTimeout:
 		return fmt.Sprintf("The server took the connection on port %d but sent no greeting. "+
@@ -121,6 +126,9 @@ func stageHint(c *Config, e *Error) string {
 	case ClassAuthUnsupported:
 		return authHint(e)
 	case ClassMailFailed:
+		if e.Reply != nil && e.Reply.Code == 530 {
+			return demandHint(c, e)
+		}
 		return "The server does not accept this sender. Use a sender address of a domain that is verified there, or authenticate."
 	case ClassRcptFailed:
 		return rcptHint(c, e)
@@ -136,6 +144,14 @@ func authHint(e *Error) string {
 		return "Credentials are not sent over an unencrypted connection. Use smtpSecurity starttls or tls."
 	}
 	return "The server does not offer a login method we know (PLAIN, LOGIN) here. Use the submission port with TLS, choose smtpAuth auto, or none if it needs no login."
+}
+
+// demandHint explains 530: something must come before MAIL.
+func demandHint(c *Config, e *Error) string {
+	if strings.Contains(strings.ToLower(e.Reply.Text), "tls") && (c.Security == "" || c.Security == SecurityNone) {
+		return "The server takes mail over TLS only. Use smtpSecurity starttls."
+	}
+	return "The server takes mail after a login only. Set user name and password, and smtpAuth auto."
 }
 
 func rcptHint(c *Config, e *Error) string {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,8 @@ type Pool struct {
 	idle   []idleClient // oldest first
 	closed bool
 	reaper *time.Timer // runs while idle is not empty
+
+	stepwiseUntil atomic.Int64 // nanoseconds; no pipelining before then
 
 	wg sync.WaitGroup // reaper runs and sessions being closed
 }
@@ -78,7 +81,7 @@ func (p *Pool) send(ctx context.Context, env *Envelope, body []byte) (Reply, *Er
 	}
 	c, e := p.take()
 	if c != nil {
-		r, se := c.send(ctx, env, body)
+		r, se := p.transact(ctx, c, env, body)
 		if !stale(ctx, c, se) {
 			p.give(c)
 			return r, se
@@ -93,8 +96,24 @@ func (p *Pool) send(ctx context.Context, env *Envelope, body []byte) (Reply, *Er
 		<-p.slots
 		return Reply{}, e
 	}
-	r, e := c.send(ctx, env, body)
+	r, e := p.transact(ctx, c, env, body)
 	p.give(c)
+	return r, e
+}
+
+// distrust is how long a pool sends commands one by one after a pipelined group
+// was left without all of its answers.
+const distrust = 10 * time.Minute
+
+// transact is Client.send with an eye on servers that offer PIPELINING and then
+// lose what follows the first command of a group: without it every message to
+// such a server would end in the same timeout.
+func (p *Pool) transact(ctx context.Context, c *Client, env *Envelope, body []byte) (Reply, *Error) {
+	c.stepwise = time.Now().Before(time.Unix(0, p.stepwiseUntil.Load()))
+	r, e := c.send(ctx, env, body)
+	if e != nil && e.Reply == nil && ctx.Err() == nil && c.pipelines() && (e.Stage == StageRcpt || e.Stage == StageData) {
+		p.stepwiseUntil.Store(time.Now().Add(distrust).UnixNano())
+	}
 	return r, e
 }
 
@@ -102,7 +121,13 @@ func (p *Pool) send(ctx context.Context, env *Envelope, body []byte) (Reply, *Er
 // these stages no 354 was read, so nothing of the body can have been sent. A
 // session that merely does not answer is not repeated: that took minutes already.
 func stale(ctx context.Context, c *Client, e *Error) bool {
-	if e == nil || ctx.Err() != nil || c.Usable() || (e.Stage != StageMail && e.Stage != StageRset) {
+	if e == nil || ctx.Err() != nil || (e.Stage != StageMail && e.Stage != StageRset) {
+		return false
+	}
+	if full(e) {
+		return true
+	}
+	if c.Usable() {
 		return false
 	}
 	if e.Stage == StageRset && e.Reply != nil {
@@ -112,6 +137,13 @@ func stale(ctx context.Context, c *Client, e *Error) bool {
 		return e.Reply.Code == 421
 	}
 	return !errors.Is(e, os.ErrDeadlineExceeded)
+}
+
+// full reports whether the server will take no more messages on a session that
+// it keeps open. OpenSMTPD says 452 4.5.3 to MAIL after 100 of them; other
+// servers say 421. A full disk (452 4.3.1) is met by a new session too.
+func full(e *Error) bool {
+	return e.Stage == StageMail && e.Reply != nil && e.Reply.Code == 452 && e.Reply.Enhanced != "4.3.1"
 }
 
 // take returns the youngest idle session, or nil when one must be dialled.

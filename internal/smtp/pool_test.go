@@ -261,3 +261,81 @@ func TestPoolClose(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A server that ends a session's usefulness with 452 instead of 421 costs a new
+// session and no message; a refusal that a new session meets too is not repeated.
+func TestPoolSessionFull(t *testing.T) {
+	f := func(reply string, sessions int, fails bool) {
+		t.Helper()
+		var n atomic.Int64 // of MAIL
+		srv := smtptest.New(t, smtptest.Script{MailFunc: func(string) string {
+			if n.Add(1) == 3 {
+				return reply
+			}
+			return ""
+		}})
+		p := newPool(t, srv, PoolOptions{})
+		for i := range 4 {
+			_, err := p.Send(t.Context(), testEnv, testBody)
+			if (err != nil) != (fails && i == 2) {
+				t.Errorf("%s: message %d: %v", reply, i, err)
+			}
+		}
+		if srv.Sessions() != sessions {
+			t.Errorf("%s: %d connections", reply, srv.Sessions())
+		}
+	}
+	f("452 4.5.3 Too many messages sent", 2, false)
+	f("421 4.7.0 too many messages in this connection", 2, false)
+	f("452 4.3.1 Insufficient system storage", 1, true)
+	f("451 4.3.0 later", 1, true)
+}
+
+// A server that offers PIPELINING and loses what comes in a group is sent one
+// command at a time after the first loss.
+func TestPoolBrokenPipelining(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Script{LosePipelined: true})
+	cfg := configFor(srv)
+	cfg.StepTimeout = shortStep
+	var p *Pool
+	e := patiently(&cfg, StageRcpt, func() *Error {
+		p = NewPool(cfg, PoolOptions{})
+		_, err := p.Send(t.Context(), testEnv, testBody)
+		return asError(t, err)
+	})
+	defer p.Close()
+	if e.Stage != StageRcpt || e.Class != ClassTimeout || e.Permanent || e.Ambiguous() {
+		t.Errorf("%+v", e)
+	}
+	p.cfg.StepTimeout = time.Minute
+	for range 2 {
+		if _, err := p.Send(t.Context(), testEnv, testBody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(srv.Messages()); n != 2 {
+		t.Errorf("%d messages", n)
+	}
+	if res := Probe(t.Context(), p.cfg, testEnv.From, testEnv.To, testBody); !res.Success {
+		t.Errorf("probe: %+v", res)
+	}
+}
+
+// 530 speaks of the provider whatever command it answers.
+func TestDemandSpeaksOfProvider(t *testing.T) {
+	f := func(reply, hintHas string) {
+		t.Helper()
+		srv := smtptest.New(t, smtptest.Script{Mail: reply})
+		cfg := configFor(srv)
+
+		_, err := mustDial(t, cfg).Send(t.Context(), testEnv, testBody)
+		if e := asError(t, err); e.Stage != StageMail || !e.Session() || !e.Permanent {
+			t.Errorf("%+v", e)
+		}
+		if h := Probe(t.Context(), cfg, testEnv.From, testEnv.To, testBody).Hint; !strings.Contains(h, hintHas) {
+			t.Errorf("%s: hint %q", reply, h)
+		}
+	}
+	f("530 5.7.0 Must issue a STARTTLS command first", "smtpSecurity starttls")
+	f("530 5.7.0 Authentication required", "user name and password")
+}

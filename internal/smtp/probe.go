@@ -39,6 +39,7 @@ var stepNames = map[Stage]string{
 // its delivery, and says goodbye. A step may take 10 s (or Config.StepTimeout),
 // the probe 30 s. It stops at the first failure, which it explains. A failing
 // QUIT after an accepted message is shown and is not a failure of the probe.
+// Commands go one by one, so that every step has its own time and its own answer.
 func Probe(ctx context.Context, c Config, from, to string, body []byte) ProbeResult {
 	ctx, cancel := context.WithTimeout(ctx, probeTotalTimeout)
 	defer cancel()
@@ -51,6 +52,7 @@ func Probe(ctx context.Context, c Config, from, to string, body []byte) ProbeRes
 		return probeFailure(&c, nil, &t, e)
 	}
 	defer func() { _ = client.Close() }()
+	client.stepwise = true
 	reply, e := client.send(ctx, &Envelope{From: from, To: to, Trace: &t}, body)
 	if e != nil {
 		return probeFailure(&c, client, &t, e)
@@ -63,7 +65,6 @@ func Probe(ctx context.Context, c Config, from, to string, body []byte) ProbeRes
 }
 
 func probeFailure(c *Config, client *Client, t *Transaction, e *Error) ProbeResult {
-	t.Steps = untilFailure(t.Steps)
 	res := probeResult(client, t)
 	res.FailedStep, res.ErrorClass = stepNames[e.Stage], e.Class
 	res.Message = errorText(e)
@@ -83,17 +84,6 @@ func probeResult(client *Client, t *Transaction) ProbeResult {
 		res.Capabilities = []string{}
 	}
 	return res
-}
-
-// untilFailure drops what a pipelining server answered after the first refusal:
-// those answers only repeat it in other words.
-func untilFailure(steps []ProbeStep) []ProbeStep {
-	for i, s := range steps {
-		if !s.OK {
-			return steps[:i+1]
-		}
-	}
-	return steps
 }
 
 // probeSteps renames the steps and joins the three of DATA to one.

@@ -57,6 +57,8 @@ type Script struct {
 	// LateReplies holds the answers of a pipelined group back until DATA, then
 	// sends them in one write.
 	LateReplies bool
+	// LosePipelined forgets commands that came together with the one before.
+	LosePipelined bool
 	// Discard keeps counters only, for benchmarks.
 	Discard bool
 }

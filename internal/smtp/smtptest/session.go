@@ -87,6 +87,9 @@ func (ses *session) readLine() (string, error) {
 		return "", err
 	}
 	line = strings.TrimRight(line, "\r\n")
+	if ses.script.LosePipelined {
+		_, _ = ses.r.Discard(ses.r.Buffered())
+	}
 	if !ses.script.Discard {
 		ses.server.update(func() {
 			c := &ses.server.commands[ses.number-1]
