@@ -55,6 +55,7 @@ type Claim struct {
 	Now         time.Time
 	Max         int       // 1 to 1000
 	LeaseUntil  time.Time // when unfinished messages become due again
+	Burst       bool      // both limits let a burst through, see waypost.Limit
 	PerHour     int       // the provider's limit over all of its lanes, 0: none
 	LanePerHour int       // the limit of this lane, 0: none
 }
@@ -95,6 +96,9 @@ type Settlement struct {
 	// Retry is when the message is due again; zero: it is finished and its row
 	// is deleted. A retry counts as an attempt made, unless Attempt is nil.
 	Retry time.Time
+	// Provider moves the message to another provider's lane for its retry; 0:
+	// it stays. Message.Provider changes with it.
+	Provider int64
 	// Unknown marks a retry whose attempt may have succeeded (D-20): evidence
 	// from the agent, see Fact.Relayed, finishes it as CSSent before it is due.
 	Unknown bool
