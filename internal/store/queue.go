@@ -30,6 +30,10 @@ type Queue interface {
 	// Depth counts all messages that wait, exactly up to a bound of 100,000.
 	Depth(ctx context.Context) (int, error)
 
+	// Buckets gives what went out through a provider per category and minute,
+	// of minutes from since on: the state of its limits.
+	Buckets(ctx context.Context, provider, since int64) (map[waypost.Mailbox][]waypost.Bucket, error)
+
 	// Content finds what the messages of one call share.
 	Content(ctx context.Context, id waypost.UUID) (waypost.Content, error)
 }

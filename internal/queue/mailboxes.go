@@ -1,0 +1,93 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/route"
+)
+
+// The bounds of MX look-ups (D-17).
+const (
+	mxKnown   = 100_000        // domains remembered
+	mxFresh   = 12 * time.Hour // how long
+	mxAtOnce  = 8              // look-ups under way; more are left for the next message
+	mxTimeout = 10 * time.Second
+)
+
+// MXResolver looks up the MX hosts of a domain, most preferred first.
+type MXResolver func(ctx context.Context, domain string) ([]string, error)
+
+// mailboxes tells the mailbox category of a recipient. It never waits: a
+// domain that no table knows is default until its MX was looked up in the
+// background, for the messages after it.
+type mailboxes struct {
+	classify *route.Classifier
+	resolve  MXResolver // nil: consumer domains alone
+	known    *expirable.LRU[string, waypost.Mailbox]
+	places   chan struct{}
+
+	mu      sync.Mutex
+	pending map[string]bool
+	running sync.WaitGroup
+}
+
+func newMailboxes(resolve MXResolver) *mailboxes {
+	return &mailboxes{
+		classify: route.NewClassifier(), resolve: resolve,
+		known:  expirable.NewLRU[string, waypost.Mailbox](mxKnown, nil, mxFresh),
+		places: make(chan struct{}, mxAtOnce), pending: map[string]bool{},
+	}
+}
+
+// of gives the category of a recipient as far as it is known now.
+func (m *mailboxes) of(recipient string) waypost.Mailbox {
+	domain := waypost.EmailDomain(recipient)
+	if box, ok := m.classify.Domain(domain); ok {
+		return box
+	}
+	if box, ok := m.known.Get(domain); ok {
+		return box
+	}
+	m.look(domain)
+	return waypost.MailboxDefault
+}
+
+// look starts a look-up in the background unless one is under way or all
+// places are taken.
+func (m *mailboxes) look(domain string) {
+	if m.resolve == nil || waypost.CheckDomain(domain) != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pending[domain] {
+		return
+	}
+	select {
+	case m.places <- struct{}{}:
+	default:
+		return
+	}
+	m.pending[domain] = true
+	m.running.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), mxTimeout)
+		defer cancel()
+		hosts, err := m.resolve(ctx, domain)
+		if err == nil {
+			m.known.Add(domain, m.classify.MX(hosts))
+		}
+		m.mu.Lock()
+		delete(m.pending, domain)
+		m.mu.Unlock()
+		<-m.places
+	})
+}
+
+// wait is for tests and for the end of the process: until no look-up is under
+// way.
+func (m *mailboxes) wait() { m.running.Wait() }
