@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+GO ?= go
+BIN := bin
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+build: ## both binaries into bin/, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ ./cmd/waypost ./cmd/waypost-agent
+
+quickstart: ## the main job on this machine, with nothing installed
+	$(GO) run ./cmd/waypost quickstart
+
+test: ## all tests, with the race detector; installs the Debian packages they need when it may
+	./test/packages.sh
+	$(GO) vet ./...
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+lint: ## formatting and linters, pinned in tools/go.mod
+	./test/lint.sh
+
+fuzz: ## every fuzz target in turn, FUZZTIME each
+	./test/fuzz.sh $(FUZZTIME)
+
+bench: ## the benchmarks of all packages
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-relay: ## Waypost beside Postfix with OpenDKIM on the same messages; N=, SIZE=, BATCH=
+	$(GO) run ./test/benchrelay -n $(N) -size $(SIZE) -batch $(BATCH)
+
+N ?= 2000
+SIZE ?= 2048
+BATCH ?= 1000
+FUZZTIME ?= 10s
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
+
+.PHONY: help build quickstart test lint fuzz bench bench-relay

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/server"
+)
+
+// settings are the flags of serve, which are also the keys of its
+// configuration file.
+type settings struct {
+	Data                 string          `help:"Directory of the database and the key file." required:"" placeholder:"DIR"`
+	Database             string          `help:"postgres://… for several nodes; SQLite in the data directory without it." placeholder:"URL"`
+	Config               kong.ConfigFlag `help:"YAML file with any of these flags as keys." placeholder:"FILE"`
+	HTTP                 string          `name:"http" help:"Listen address of API, tracking and dashboard." default:"127.0.0.1:8080" placeholder:"ADDR"`
+	SMTP                 string          `name:"smtp" help:"Listen address of the bounce processor." placeholder:"ADDR"`
+	Submission           string          `help:"Listen address of SMTP submission." placeholder:"ADDR"`
+	PublicURL            string          `name:"public-url" help:"How the world reaches the HTTP address." placeholder:"URL"`
+	BounceHost           string          `help:"Host that return paths point to." placeholder:"HOST"`
+	DNSResolver          string          `name:"dns-resolver" help:"DNS server to ask; the system's without it." placeholder:"HOST:PORT"`
+	AllowPrivateNetworks bool            `help:"Let providers be on loopback and private addresses."`
+	RetrySchedule        string          `help:"Pauses before each retry of a relay." default:"1h,2h,3h,4h,5h" placeholder:"LIST"`
+	Roles                []string        `help:"What this node does: api, send, bounce, track, submission, dash, or all." default:"all"`
+	Sessions             int             `help:"SMTP sessions per provider." default:"20"`
+	Grace                time.Duration   `help:"How long a stop waits for messages in flight." default:"20s"`
+}
+
+func (s *settings) server(e *env) (server.Config, error) {
+	schedule, err := waypost.ParseRetrySchedule(s.RetrySchedule)
+	if err != nil {
+		return server.Config{}, usageError{err}
+	}
+	c := server.Config{
+		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
+		PublicURL: s.PublicURL, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver,
+		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
+		Sessions: s.Sessions, Grace: s.Grace, Log: e.log, Version: version,
+	}
+	if err := c.Check(); err != nil {
+		return c, usageError{err}
+	}
+	return c, nil
+}
+
+type serveCmd struct {
+	settings
+}
+
+// Run serves until the process is told to stop.
+func (s *serveCmd) Run(e *env) error {
+	c, err := s.server(e)
+	if err != nil {
+		return err
+	}
+	if s.SMTP != "" || s.Submission != "" {
+		e.log.Warn("this release has no bounce processor and no SMTP submission yet; their addresses are not listened on")
+	}
+	return server.Run(e.ctx, c, func(r server.Ready) {
+		if r.Keys != nil {
+			printKeys(e.stdout, r.Keys)
+		}
+		fmt.Fprintln(e.stderr, r)
+	})
+}
+
+type configCmd struct {
+	Check configCheckCmd `cmd:"" help:"Check settings as serve would, and start nothing."`
+}
+
+type configCheckCmd struct {
+	settings
+}
+
+// Run says whether serve would start with these settings.
+func (s *configCheckCmd) Run(e *env) error {
+	if _, err := s.server(e); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(e.stdout, "the settings are good")
+	return err
+}

@@ -1,0 +1,207 @@
+package agent
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/mtalog"
+)
+
+// outcome takes in one delivery attempt.
+func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
+	if f.Status != mtalog.Sent && f.Status != mtalog.Bounced && f.Status != mtalog.Deferred {
+		return // address verification and words of other systems
+	}
+	k := key{f.Instance, string(f.Queue)}
+	known := c.table.get(k) != nil
+	e := c.ensure(k)
+	e.late = e.late || !known
+	if rp, ok := waypost.FindReturnPath(f.Recipient); ok || e.null {
+		c.counts.Reports++
+		if ok && e.parent != "" {
+			c.rescue(key{f.Instance, e.parent}, rp.UUID)
+		}
+		return
+	}
+	switch f.Status {
+	case mtalog.Deferred:
+		c.deferral(e, f)
+	case mtalog.Bounced:
+		e.done++
+		e.bounced = true
+		c.settle(e, f.Recipient)
+		c.final(e, itemOf(f, waypost.ReportBounced), now)
+	case mtalog.Sent:
+		e.done++
+		c.settle(e, f.Recipient)
+		c.sent(e, f, now)
+	case mtalog.NoStatus, mtalog.Other:
+	}
+}
+
+// rescue names the message of a queue id whose from= line was lost, by the
+// address its bounce notification went to.
+func (c *Correlator) rescue(k key, u waypost.UUID) {
+	if parent := c.table.get(k); parent != nil && parent.uuid.IsZero() {
+		c.bind(parent, u, byReturnPath)
+	}
+}
+
+// deferral reports a deferral whose reason is new for its recipient, and
+// remembers it: an expiry has no line of its own for each recipient.
+func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
+	reason := reasonOf(f)
+	i := slices.IndexFunc(e.deferred, func(d deferral) bool { return d.to == f.Recipient })
+	repeated := i >= 0 && e.deferred[i].reason == reason
+	if i < 0 {
+		if len(e.deferred) >= maxDeferrals {
+			return
+		}
+		i = len(e.deferred)
+		e.deferred = append(e.deferred, deferral{to: strings.Clone(f.Recipient)})
+	} else {
+		c.addText(e, -e.deferred[i].size())
+	}
+	d := &e.deferred[i]
+	d.recipient = strings.Clone(recipientOf(f))
+	d.round = e.round
+	d.reason, d.code, d.relay = reason, f.Code, strings.Clone(clip(f.Relay, maxItemWord))
+	d.enhanced, d.text = strings.Clone(clip(f.Enhanced, maxItemWord)), strings.Clone(clip(f.Description, maxItemText))
+	c.addText(e, d.size())
+	switch {
+	case repeated:
+		c.counts.Repeated++
+	case e.uuid.IsZero():
+		c.countUnknown(e.late)
+	default:
+		c.emit(e.uuid, e.method, itemOf(f, waypost.ReportDeferred))
+	}
+}
+
+func (c *Correlator) addText(e *entry, n int) {
+	e.text += n
+	c.table.text += n
+}
+
+// settle forgets the deferral of a recipient that got a final outcome.
+func (c *Correlator) settle(e *entry, to string) {
+	for i := range e.deferred {
+		if e.deferred[i].to == to {
+			c.addText(e, -e.deferred[i].size())
+			e.deferred = slices.Delete(e.deferred, i, i+1)
+			return
+		}
+	}
+}
+
+// expired reports every recipient that was still deferred as soft bounced,
+// with the reason of its last deferral (D-43).
+func (c *Correlator) expired(k key, f *mtalog.Fact) {
+	e := c.table.get(k)
+	if e == nil {
+		c.counts.NotSeen++
+		return
+	}
+	if rp, ok := waypost.FindReturnPath(f.Sender); ok {
+		c.bind(e, rp.UUID, byReturnPath)
+	}
+	e.expired = true
+	c.giveUp(e, f.Time)
+}
+
+// giveUp reports the deferred recipients of e as soft bounced at a time. When
+// there are more of them than the queue manager had left, final lines were
+// lost; those that the last attempt did not mention are then in doubt.
+func (c *Correlator) giveUp(e *entry, at time.Time) {
+	doubt := len(e.deferred) > int(e.left)
+	for i := range e.deferred {
+		d := &e.deferred[i]
+		if doubt && d.round != e.round {
+			c.counts.OutcomesLost++
+			continue
+		}
+		if !e.uuid.IsZero() && !e.null {
+			c.emit(e.uuid, e.method, waypost.ReportItem{
+				EventType: waypost.ReportSoftBounced, Recipient: d.recipient, Timestamp: waypost.Timestamp{Time: at},
+				SMTPCode: d.code, EnhancedCode: d.enhanced, SMTPDescription: d.text, Relay: d.relay,
+				QueueID: waypost.QueueID(e.queue),
+			})
+		}
+	}
+	c.addText(e, -e.text)
+	e.deferred = nil
+}
+
+// removed looks for outcomes whose lines were lost. A notification without a
+// bounce tells that the recipients still deferred were given up.
+func (c *Correlator) removed(e *entry, f *mtalog.Fact) {
+	if e.uuid.IsZero() || e.null || e.expired || e.requeued {
+		return
+	}
+	missing := int64(e.left - e.done)
+	if n := int64(len(e.deferred)); n > 0 {
+		if e.notified && !e.bounced {
+			c.giveUp(e, f.Time)
+			missing -= n
+		} else {
+			missing = max(missing, n)
+		}
+	}
+	c.counts.OutcomesLost += max(missing, 0)
+}
+
+// final reports a final outcome, or holds it for a while when its message is
+// not known: a link from an earlier queue id may be about to name it.
+func (c *Correlator) final(e *entry, it waypost.ReportItem, now time.Time) {
+	if e.uuid.IsZero() {
+		c.hold(hold{key: e.key, orphan: true, late: e.late, item: it}, now)
+		return
+	}
+	c.emit(e.uuid, e.method, it)
+}
+
+// countUnknown counts an outcome without a message by its reason.
+func (c *Correlator) countUnknown(late bool) {
+	if late {
+		c.counts.NotSeen++
+	} else {
+		c.counts.Foreign++
+	}
+}
+
+// emit puts an item out under the message u.
+func (c *Correlator) emit(u waypost.UUID, m method, it waypost.ReportItem) {
+	switch m {
+	case byReturnPath:
+		c.counts.ReturnPath++
+	case byHeader:
+		c.counts.Header++
+	case byMessageID:
+		c.counts.MessageID++
+	case byChain:
+		c.counts.Chain++
+	case unknown:
+	}
+	it.MessageID = u.String()
+	it.EventID = eventID(u, &it)
+	c.out = append(c.out, it)
+}
+
+// Take gives the items since the last call; the slice is good until the next
+// call of a method.
+func (c *Correlator) Take() []waypost.ReportItem {
+	out := c.out
+	c.out = c.out[:0]
+	return out
+}
+
+// Counts gives what was counted so far.
+func (c *Correlator) Counts() Counts { return c.counts }
+
+// Entries is the number of queue ids remembered.
+func (c *Correlator) Entries() int { return len(c.table.byKey) }
+
+// Held is the number of outcomes that wait for a decision.
+func (c *Correlator) Held() int { return len(c.held) }

@@ -1,0 +1,258 @@
+package agent
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+)
+
+// snapshotVersion heads a snapshot; another version is refused.
+const snapshotVersion = 1
+
+var errSnapshot = errors.New("snapshot is damaged")
+
+// Snapshot appends everything a correlator remembers to b, in an encoding of
+// its own: varints and length-prefixed strings behind a version.
+func (c *Correlator) Snapshot(b []byte) []byte {
+	w := writer{append(b, snapshotVersion)}
+	w.time(c.clock)
+	w.uint(uint64(len(c.table.byKey)))
+	for e := c.table.first; e != nil; e = e.younger {
+		w.entry(e)
+	}
+	w.uint(uint64(len(c.held)))
+	for i := range c.held {
+		w.hold(&c.held[i])
+	}
+	return w.b
+}
+
+// Restore replaces what the correlator remembers by a snapshot. Held outcomes
+// wait anew from now. On an error the correlator is empty.
+func (c *Correlator) Restore(b []byte, now time.Time) error {
+	c.table, c.held, c.clock = newTable(), nil, time.Time{}
+	r := reader{b: b}
+	if err := c.restore(&r, now); err != nil {
+		c.table, c.held, c.clock = newTable(), nil, time.Time{}
+		return err
+	}
+	return nil
+}
+
+func (c *Correlator) restore(r *reader, now time.Time) error {
+	if v := r.byte(); v != snapshotVersion {
+		return fmt.Errorf("snapshot of version %d, this program writes %d", v, snapshotVersion)
+	}
+	c.clock = r.time()
+	for n := r.count(); n > 0 && r.ok(); n-- {
+		r.entry(&c.table)
+	}
+	for n := r.count(); n > 0 && r.ok(); n-- {
+		h := r.hold()
+		h.log, h.wall = c.clock, now
+		c.held = append(c.held, h)
+	}
+	if !r.ok() || len(r.b) > 0 {
+		return errSnapshot
+	}
+	for e := c.table.first; e != nil; e = e.younger {
+		if e.gone {
+			c.table.gone = append(c.table.gone, goneID{e, e.heard})
+		}
+	}
+	return nil
+}
+
+// writer appends values; reader takes them off again and stays bad once it
+// met a value that does not fit.
+type writer struct{ b []byte }
+
+func (w *writer) uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
+
+func (w *writer) string(s string) { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
+
+func (w *writer) time(t time.Time) {
+	if t.IsZero() {
+		w.uint(0)
+		return
+	}
+	w.uint(uint64(max(t.UnixMicro(), 0)) + 1)
+}
+
+func (w *writer) entry(e *entry) {
+	w.string(e.instance)
+	w.string(e.queue)
+	w.b = append(w.b, e.uuid[:]...)
+	flags := uint64(0)
+	for i, set := range []bool{e.null, e.gone, e.notified, e.bounced, e.expired, e.requeued, e.claimed, e.late} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	w.b = append(w.b, byte(e.method), byte(flags))
+	w.uint(uint64(e.left))
+	w.uint(uint64(e.done))
+	w.uint(uint64(e.round))
+	w.uint(e.linked)
+	w.time(e.heard)
+	w.string(e.parent)
+	w.uint(uint64(len(e.deferred)))
+	for _, d := range e.deferred {
+		w.string(d.to)
+		w.string(d.recipient)
+		w.string(d.relay)
+		w.string(d.enhanced)
+		w.string(d.text)
+		w.uint(uint64(d.code))
+		w.uint(uint64(d.round))
+		w.uint(d.reason)
+	}
+}
+
+func (w *writer) hold(h *hold) {
+	w.string(h.instance)
+	w.string(h.queue)
+	w.b = append(w.b, h.uuid[:]...)
+	w.b = append(w.b, byte(h.method))
+	w.string(h.next)
+	w.string(h.other)
+	flags := uint64(0)
+	if h.orphan {
+		flags |= 1
+	}
+	if h.late {
+		flags |= 2
+	}
+	w.uint(flags)
+	it := &h.item
+	for _, s := range []string{it.EventType, it.Recipient, it.EnhancedCode, it.SMTPDescription, string(it.QueueID), it.Relay} {
+		w.string(s)
+	}
+	w.uint(uint64(it.SMTPCode))
+	w.time(it.Timestamp.Time)
+}
+
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) ok() bool { return !r.bad }
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *reader) uint() uint64 {
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+// count reads how many values follow; each takes at least a byte.
+func (r *reader) count() uint64 {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.bad = true
+		return 0
+	}
+	return n
+}
+
+func (r *reader) small() int {
+	n := r.uint()
+	if n > 1<<30 {
+		r.bad = true
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) string() string {
+	n := r.count()
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
+}
+
+func (r *reader) time() time.Time {
+	n := r.uint()
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(n - 1)).UTC()
+}
+
+func (r *reader) uuid() (u waypost.UUID) {
+	if len(r.b) < len(u) {
+		r.bad = true
+		return u
+	}
+	r.b = r.b[copy(u[:], r.b):]
+	return u
+}
+
+func (r *reader) method() method {
+	m := method(r.byte())
+	if int(m) >= len(methodNames) {
+		r.bad = true
+		return unknown
+	}
+	return m
+}
+
+func (r *reader) entry(t *table) {
+	instance, queue := r.string(), r.string()
+	u, m, flags := r.uuid(), r.method(), r.byte()
+	if r.bad || t.get(key{instance, queue}) != nil {
+		r.bad = true
+		return
+	}
+	e := t.add(key{instance, queue})
+	e.uuid, e.method = u, m
+	for i, set := range []*bool{&e.null, &e.gone, &e.notified, &e.bounced, &e.expired, &e.requeued, &e.claimed, &e.late} {
+		*set = flags&(1<<i) != 0
+	}
+	e.left, e.done, e.round = int32(r.small()), int32(r.small()), int32(r.small())
+	e.linked, e.heard, e.parent = r.uint(), r.time(), r.string()
+	for n := r.count(); n > 0 && r.ok(); n-- {
+		d := deferral{
+			to: r.string(), recipient: r.string(), relay: r.string(), enhanced: r.string(), text: r.string(),
+			code: r.small(), round: int32(r.small()), reason: r.uint(),
+		}
+		e.deferred = append(e.deferred, d)
+		e.text += d.size()
+	}
+	t.text += e.text
+	t.links = max(t.links, e.linked)
+	if other := t.byUUID[u]; !u.IsZero() && (other == nil || other.linked < e.linked) {
+		t.byUUID[u] = e
+	}
+}
+
+func (r *reader) hold() (h hold) {
+	h.instance, h.queue = r.string(), r.string()
+	h.uuid, h.method = r.uuid(), r.method()
+	h.next, h.other = r.string(), r.string()
+	flags := r.uint()
+	h.orphan, h.late = flags&1 != 0, flags&2 != 0
+	it := &h.item
+	it.EventType, it.Recipient, it.EnhancedCode, it.SMTPDescription = r.string(), r.string(), r.string(), r.string()
+	it.QueueID, it.Relay = waypost.QueueID(r.string()), r.string()
+	it.SMTPCode = r.small()
+	it.Timestamp.Time = r.time()
+	return h
+}

@@ -1,0 +1,91 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// CreateDomain stores a sender domain.
+func (d *DB) CreateDomain(ctx context.Context, dom *waypost.SenderDomain) error {
+	records, err := asJSON(dom.Records, len(dom.Records))
+	if err != nil {
+		return err
+	}
+	err = d.pool.QueryRow(ctx, `INSERT INTO sender_domain (account, sub_account, name, selector, key, records, created, checked, next_check)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
+		dom.Account, dom.SubAccount, clean(dom.Name), clean(dom.Selector), []byte(dom.Key), records,
+		millis(dom.Created), millis(dom.CheckedAt), millis(dom.NextCheck)).Scan(&dom.ID)
+	return wrap(ctx, "create domain "+dom.Name, err)
+}
+
+const domainColumns = `id, account, sub_account, name, selector, key, records, created, checked, next_check`
+
+func scanDomain(row pgx.CollectableRow) (dom waypost.SenderDomain, err error) {
+	var records string
+	var created, checked, next int64
+	err = row.Scan(&dom.ID, &dom.Account, &dom.SubAccount, &dom.Name, &dom.Selector, (*[]byte)(&dom.Key), &records,
+		&created, &checked, &next)
+	if err != nil {
+		return dom, err
+	}
+	dom.Created, dom.CheckedAt, dom.NextCheck = moment(created), moment(checked), moment(next)
+	return dom, store.DecodeJSON(records, &dom.Records)
+}
+
+// Domain finds a domain of a sub-account.
+func (d *DB) Domain(ctx context.Context, subAccount, id int64) (waypost.SenderDomain, error) {
+	return one(ctx, d, fmt.Sprintf("domain %d", id), scanDomain,
+		`SELECT `+domainColumns+` FROM sender_domain WHERE id = $2 AND sub_account = $1`, subAccount, id)
+}
+
+// DomainByName finds a domain of a sub-account by its name.
+func (d *DB) DomainByName(ctx context.Context, subAccount int64, name string) (waypost.SenderDomain, error) {
+	return one(ctx, d, "domain "+name, scanDomain,
+		`SELECT `+domainColumns+` FROM sender_domain WHERE sub_account = $1 AND name = $2`, subAccount, clean(name))
+}
+
+// Domains lists the domains of a sub-account.
+func (d *DB) Domains(ctx context.Context, subAccount int64, p store.Page) ([]waypost.SenderDomain, error) {
+	return listPage(ctx, d, "list domains", scanDomain, domainColumns, "sender_domain", "sub_account", subAccount, p)
+}
+
+// AnyDomain finds a domain of whatever sub-account.
+func (d *DB) AnyDomain(ctx context.Context, id int64) (waypost.SenderDomain, error) {
+	return one(ctx, d, fmt.Sprintf("domain %d", id), scanDomain,
+		`SELECT `+domainColumns+` FROM sender_domain WHERE id = $1`, id)
+}
+
+// DomainsDue lists the domains that are to be checked, the longest due first.
+func (d *DB) DomainsDue(ctx context.Context, now time.Time, limit int) ([]waypost.SenderDomain, error) {
+	return list(ctx, d, "list domains due", scanDomain,
+		`SELECT `+domainColumns+` FROM sender_domain WHERE next_check <= $1 ORDER BY next_check LIMIT $2`, now.UnixMilli(), max(limit, 0))
+}
+
+// SaveChecks stores what checks found.
+func (d *DB) SaveChecks(ctx context.Context, dom *waypost.SenderDomain) error {
+	records, err := asJSON(dom.Records, len(dom.Records))
+	if err != nil {
+		return err
+	}
+	tag, err := d.pool.Exec(ctx, `UPDATE sender_domain SET records = $2, checked = $3, next_check = $4 WHERE id = $1`,
+		dom.ID, records, millis(dom.CheckedAt), millis(dom.NextCheck))
+	if err == nil && tag.RowsAffected() == 0 {
+		err = store.ErrNotFound
+	}
+	return wrap(ctx, "save the checks of domain "+dom.Name, err)
+}
+
+// DeleteDomain deletes a domain of a sub-account.
+func (d *DB) DeleteDomain(ctx context.Context, subAccount, id int64) error {
+	tag, err := d.pool.Exec(ctx, `DELETE FROM sender_domain WHERE id = $2 AND sub_account = $1`, subAccount, id)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = store.ErrNotFound
+	}
+	return wrap(ctx, fmt.Sprintf("delete domain %d", id), err)
+}

@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// Settle encodes its rows in the caller's goroutine and leaves the rest to the
+// committer of settlements.
+func (d *DB) Settle(ctx context.Context, s *store.Settlement) error {
+	o := &op{act: "settle message " + s.Entry.Message.String(), settle: s}
+	for i := range s.Events {
+		o.addEvent(&s.Events[i])
+	}
+	if s.Attempt != nil {
+		o.attempt.attempt(s.Attempt)
+	}
+	o.size = len(o.events) + len(o.attempt) + 100
+	return d.settles.do(ctx, o)
+}
+
+// commitSettles stores a group of settlements and facts. The queue rows of the
+// settlements come first: what is lost there stores nothing.
+func (d *DB) commitSettles(t *tx, group []*op) error {
+	for _, o := range group {
+		o.err, o.recorded = nil, nil
+	}
+	held, err := t.release(group)
+	if err != nil {
+		return err
+	}
+	for _, o := range held {
+		d.stamp(o)
+		for i := range o.counted {
+			t.count(&o.counted[i])
+		}
+	}
+	recorded, err := d.record(t, group)
+	if err != nil {
+		return err
+	}
+	all := append(held, recorded...)
+	if err := t.copy(eventCopy, all, func(o *op) rows { return o.events }); err != nil {
+		return err
+	}
+	if err := t.copy(attemptCopy, held, func(o *op) rows { return o.attempt }); err != nil {
+		return err
+	}
+	t.queueRefunds(held)
+	return nil
+}
+
+const (
+	finishRows = `DELETE FROM queue q USING unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[]) AS v(message, lease, attempt, n)
+WHERE q.message = v.message AND q.lease = v.lease AND q.attempt = v.attempt AND q.lease <> 0
+RETURNING v.n`
+	retryRows = `UPDATE queue q SET due = v.due, lease = 0, attempt = q.attempt + v.made,
+  unknown = CASE WHEN v.made = 1 THEN v.unknown ELSE q.unknown END
+FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::bool[])
+  AS v(message, lease, attempt, n, due, made, unknown)
+WHERE q.message = v.message AND q.lease = v.lease AND q.attempt = v.attempt AND q.lease <> 0
+RETURNING v.n`
+)
+
+// claims are the columns by which a statement finds held rows.
+type claims struct {
+	message []pgtype.UUID
+	lease   []int64
+	attempt []int32
+	n       []int32 // index of the op
+}
+
+func (c *claims) add(n int, e *store.Entry) {
+	c.message = append(c.message, pgtype.UUID{Bytes: e.Message, Valid: true})
+	c.lease = append(c.lease, e.Lease)
+	c.attempt = append(c.attempt, int32(e.Attempt))
+	c.n = append(c.n, int32(n))
+}
+
+// release deletes or reschedules the queue rows of settlements. It gives the
+// ops whose row was held; the others get ErrLost.
+func (t *tx) release(group []*op) ([]*op, error) {
+	var settles []*op
+	for _, o := range group {
+		if o.settle != nil {
+			settles = append(settles, o)
+		}
+	}
+	if len(settles) == 0 {
+		return nil, nil
+	}
+	// One order on every node keeps two of them from waiting for each other.
+	slices.SortStableFunc(settles, func(a, b *op) int {
+		return bytes.Compare(a.settle.Entry.Message[:], b.settle.Entry.Message[:])
+	})
+	var finish, retry claims
+	var due []int64
+	var made []int32
+	var unknown []bool
+	for i, o := range settles {
+		s := o.settle
+		o.err = store.ErrLost
+		if s.Retry.IsZero() {
+			finish.add(i, &s.Entry)
+			continue
+		}
+		retry.add(i, &s.Entry)
+		due, unknown = append(due, millis(s.Retry)), append(unknown, s.Unknown)
+		if s.Attempt != nil {
+			made = append(made, 1)
+		} else {
+			made = append(made, 0)
+		}
+	}
+	var held []*op
+	note := func(rows pgx.Rows) error {
+		ns, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+		for _, n := range ns {
+			settles[n].err = nil
+			held = append(held, settles[n])
+		}
+		return err
+	}
+	var b pgx.Batch
+	if len(finish.n) > 0 {
+		b.Queue(finishRows, finish.message, finish.lease, finish.attempt, finish.n).Query(note)
+	}
+	if len(retry.n) > 0 {
+		b.Queue(retryRows, retry.message, retry.lease, retry.attempt, retry.n, due, made, unknown).Query(note)
+	}
+	return held, t.send(&b)
+}
+
+const refund = `UPDATE limit_bucket b SET n = greatest(b.n - v.n, 0)
+FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[]) AS v(provider, minute, mailbox, n)
+WHERE b.provider = v.provider AND b.minute = v.minute AND b.mailbox = v.mailbox`
+
+// queueRefunds gives tokens back.
+func (t *tx) queueRefunds(held []*op) {
+	type bucket struct {
+		provider, minute int64
+		mailbox          int16
+	}
+	sum := map[bucket]int64{}
+	for _, o := range held {
+		if e := &o.settle.Entry; o.settle.Refund && e.Token != 0 {
+			sum[bucket{e.Lane.Provider, e.Token, int16(e.Lane.Mailbox)}]++
+		}
+	}
+	if len(sum) == 0 {
+		return
+	}
+	keys := make([]bucket, 0, len(sum))
+	for k := range sum {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b bucket) int {
+		return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.minute, b.minute), cmp.Compare(a.mailbox, b.mailbox))
+	})
+	var providers, minutes, n []int64
+	var boxes []int16
+	for _, k := range keys {
+		providers, minutes = append(providers, k.provider), append(minutes, k.minute)
+		boxes, n = append(boxes, k.mailbox), append(n, sum[k])
+	}
+	t.queue(refund, providers, minutes, boxes, n)
+}

@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/waypost-mail/waypost"
+)
+
+// addSuppressions keeps a row that is there, unless it has expired.
+const addSuppressions = `INSERT INTO suppression (account, sub_account, email, reason, text, message, created, expires)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::smallint[], $5::text[], $6::uuid[], $7::bigint[], $8::bigint[])
+ON CONFLICT (sub_account, email) DO UPDATE SET account = excluded.account, reason = excluded.reason, text = excluded.text,
+  message = excluded.message, created = excluded.created, expires = excluded.expires
+WHERE suppression.expires <> 0 AND suppression.expires <= excluded.created`
+
+// suppressionArgs are the arguments of addSuppressions: of several for one
+// address the first, and in one order on every node.
+func suppressionArgs(all []waypost.Suppression) []any {
+	type key struct {
+		sub   int64
+		email string
+	}
+	seen := map[key]bool{}
+	var rows []waypost.Suppression
+	for _, s := range all {
+		s.Email = clean(s.Email)
+		if k := (key{s.SubAccount, s.Email}); !seen[k] {
+			seen[k] = true
+			rows = append(rows, s)
+		}
+	}
+	slices.SortFunc(rows, func(a, b waypost.Suppression) int {
+		return cmp.Or(cmp.Compare(a.SubAccount, b.SubAccount), cmp.Compare(a.Email, b.Email))
+	})
+	var accounts, subs, created, expires []int64
+	var emails, texts []string
+	var reasons []int16
+	var messages []pgtype.UUID
+	for _, s := range rows {
+		accounts, subs, emails = append(accounts, s.Account), append(subs, s.SubAccount), append(emails, s.Email)
+		reasons, texts, messages = append(reasons, int16(s.Reason)), append(texts, clean(s.Text)), append(messages, uuid(s.Message))
+		created, expires = append(created, millis(s.Created)), append(expires, millis(s.Expires))
+	}
+	return []any{accounts, subs, emails, reasons, texts, messages, created, expires}
+}
+
+// Suppress adds addresses.
+func (d *DB) Suppress(ctx context.Context, all []waypost.Suppression) error {
+	if len(all) == 0 {
+		return ctx.Err()
+	}
+	_, err := d.pool.Exec(ctx, addSuppressions, suppressionArgs(all)...)
+	return wrap(ctx, "suppress addresses", err)
+}
+
+// Suppressed finds which of the addresses are suppressed.
+func (d *DB) Suppressed(ctx context.Context, subAccount int64, emails []string, now time.Time) (map[string]waypost.Suppression, error) {
+	out := map[string]waypost.Suppression{}
+	if len(emails) == 0 {
+		return out, nil
+	}
+	asked := make([]string, len(emails))
+	for i, e := range emails {
+		asked[i] = clean(e)
+	}
+	all, err := list(ctx, d, "look up suppressions", func(row pgx.CollectableRow) (s waypost.Suppression, err error) {
+		var message pgtype.UUID
+		var created, expires int64
+		err = row.Scan(&s.ID, &s.Account, &s.SubAccount, &s.Email, (*int16)(&s.Reason), &s.Text, &message, &created, &expires)
+		s.Message, s.Created, s.Expires = message.Bytes, moment(created), moment(expires)
+		return s, err
+	}, `SELECT id, account, sub_account, email, reason, text, message, created, expires FROM suppression
+WHERE sub_account = $1 AND email = ANY($2) AND (expires = 0 OR expires > $3)`, subAccount, asked, now.UnixMilli())
+	byEmail := make(map[string]waypost.Suppression, len(all))
+	for _, s := range all {
+		byEmail[s.Email] = s
+	}
+	for i, e := range asked {
+		if s, ok := byEmail[e]; ok {
+			out[emails[i]] = s
+		}
+	}
+	return out, err
+}
