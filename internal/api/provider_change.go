@@ -97,6 +97,7 @@ func (a *API) updateProvider(ctx context.Context, in *idBody) (Provider, error) 
 	case err != nil:
 		return Provider{}, fmt.Errorf("store provider %q: %w", p.Name, err)
 	}
+	a.cfg.Queue.Changed(p.ID)
 	a.audit(ctx, "provider.update", fmt.Sprintf("provider %d", p.ID), "changed %s of provider %q", strings.Join(names(given), ", "), p.Name)
 	return a.providerView(ctx, &p), nil
 }
@@ -189,6 +190,7 @@ func (a *API) deleteProvider(ctx context.Context, in *idPath) (Deleted, error) {
 		}
 		return Deleted{}, fmt.Errorf("delete provider %q: %w", p.Name, err)
 	}
+	a.cfg.Queue.Changed(p.ID)
 	a.audit(ctx, "provider.delete", fmt.Sprintf("provider %d", p.ID), "deleted provider %q", p.Name)
 	return Deleted{p.ID, fmt.Sprintf("TPSP (%s) has been deleted successfully", p.Name)}, nil
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/route"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
 )
 
 // The bounds of MX look-ups (D-17).
@@ -78,7 +80,7 @@ func (m *mailboxes) look(domain string) {
 		ctx, cancel := context.WithTimeout(context.Background(), mxTimeout)
 		defer cancel()
 		hosts, err := m.resolve(ctx, domain)
-		if err == nil {
+		if err == nil || errors.Is(err, senderdomain.ErrNotFound) {
 			m.known.Add(domain, m.classify.MX(hosts))
 		}
 		m.mu.Lock()

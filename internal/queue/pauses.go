@@ -67,6 +67,10 @@ func (q *Queue) Resume(ctx context.Context, account, provider int64, box waypost
 	return nil
 }
 
+// Changed says that a provider was changed or deleted: this node follows at
+// once, others within seconds.
+func (q *Queue) Changed(provider int64) { q.relays.forget(provider) }
+
 // Wake makes the loop look at the store's lanes again at once, after messages
 // were made due or moved.
 func (q *Queue) Wake(ctx context.Context) {

@@ -116,6 +116,17 @@ func (rs *relays) smtpConfig(p *waypost.Provider) (smtp.Config, error) {
 // PasswordPlace is the place that a provider's password is sealed for.
 const PasswordPlace = "provider password"
 
+// forget makes the next use of a provider read it again.
+func (rs *relays) forget(id int64) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r := rs.all[id]; r != nil {
+		r.mu.Lock()
+		r.read = time.Time{}
+		r.mu.Unlock()
+	}
+}
+
 // known gives the relay of a provider that this node has used; nil otherwise.
 func (rs *relays) known(id int64) *relay {
 	rs.mu.Lock()
