@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/route"
@@ -30,18 +30,26 @@ type MXResolver func(ctx context.Context, domain string) ([]string, error)
 type mailboxes struct {
 	classify *route.Classifier
 	resolve  MXResolver // nil: consumer domains alone
-	known    *expirable.LRU[string, waypost.Mailbox]
 	places   chan struct{}
 
 	mu      sync.Mutex
+	known   *simplelru.LRU[string, knownMailbox]
 	pending map[string]bool
 	running sync.WaitGroup
 }
 
+type knownMailbox struct {
+	box waypost.Mailbox
+	at  time.Time
+}
+
 func newMailboxes(resolve MXResolver) *mailboxes {
+	known, err := simplelru.NewLRU[string, knownMailbox](mxKnown, nil)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
 	return &mailboxes{
-		classify: route.NewClassifier(), resolve: resolve,
-		known:  expirable.NewLRU[string, waypost.Mailbox](mxKnown, nil, mxFresh),
+		classify: route.NewClassifier(), resolve: resolve, known: known,
 		places: make(chan struct{}, mxAtOnce), pending: map[string]bool{},
 	}
 }
@@ -52,10 +60,15 @@ func (m *mailboxes) of(recipient string) waypost.Mailbox {
 	if box, ok := m.classify.Domain(domain); ok {
 		return box
 	}
-	if box, ok := m.known.Get(domain); ok {
-		return box
+	m.mu.Lock()
+	k, ok := m.known.Get(domain)
+	m.mu.Unlock()
+	if !ok || time.Since(k.at) > mxFresh {
+		m.look(domain)
 	}
-	m.look(domain)
+	if ok {
+		return k.box // an old answer is better than none
+	}
 	return waypost.MailboxDefault
 }
 
@@ -80,10 +93,10 @@ func (m *mailboxes) look(domain string) {
 		ctx, cancel := context.WithTimeout(context.Background(), mxTimeout)
 		defer cancel()
 		hosts, err := m.resolve(ctx, domain)
-		if err == nil || errors.Is(err, senderdomain.ErrNotFound) {
-			m.known.Add(domain, m.classify.MX(hosts))
-		}
 		m.mu.Lock()
+		if err == nil || errors.Is(err, senderdomain.ErrNotFound) {
+			m.known.Add(domain, knownMailbox{m.classify.MX(hosts), time.Now()})
+		}
 		delete(m.pending, domain)
 		m.mu.Unlock()
 		<-m.places

@@ -48,7 +48,9 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 	o := waypost.Decide(a, q.schedule(r), r.provider.RetryPermanent, errors.Is(err, smtp.ErrTooLarge), q.cfg.UnknownWindow, rand.Float64())
 	settled := ingest.Settled{Attempt: a, Outcome: o, Unseen: unseen}
 	lane := c.Entry.Lane
-	if unseen && !o.Retry.IsZero() {
+	// Another provider may take it at once when this one surely does not have
+	// it: no session, or the connection died before the last byte.
+	if surely := unseen || failure != nil && failure.Reply == nil && !failure.Ambiguous(); surely && !o.Retry.IsZero() {
 		if id := q.elsewhere(ctx, &c.Message, false, now); id != 0 {
 			settled.Provider, settled.Outcome.Retry, lane.Provider = id, now, id
 		}
