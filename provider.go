@@ -21,6 +21,9 @@ type Provider struct {
 	PlainAuth     bool   // send credentials without TLS (D-15)
 
 	MaxPerHour     int                      // messages in any rolling hour; default DefaultMaxPerHour
+	Burst          bool                     // send as fast as the limits let, instead of spread over the hour (D-18)
+	MaxConnections int                      // concurrent sessions of one node; 0: the installation's
+	MaxPerSession  int                      // messages on one session; 0: the installation's
 	Settings       map[Mailbox]MailboxLimit // limits of single mailbox categories
 	RetryPermanent bool                     // retry 5yz replies like 4yz, as SendPost does (D-19)
 	Retry          RetrySchedule            // nil: the installation's
@@ -69,9 +72,20 @@ type Pool struct {
 	Name     string // unique in the account
 	Strategy Strategy
 	Members  []PoolMember
-	Metadata string // routingMetaData as the customer gave it, a JSON document
+	Lists    map[string][]int64 // StrategyEmailProvider: by category name; StrategySendingDomain: by domain; "others" for the rest
+	Metadata string             // routingMetaData as the customer gave it, a JSON document
+	Failover bool               // use another member while a message's own is down (D-16)
+	Overflow int64              // pool that takes over when no member can send; 0: none
+	Patience time.Duration      // how long every member must be without tokens before overflow; 0: DefaultPatience
 	Created  time.Time
 }
+
+// DefaultPatience is how long a message waits for its pool's tokens before it
+// goes to the overflow pool (D-16).
+const DefaultPatience = 5 * time.Minute
+
+// OtherList is the key of Pool.Lists for what has no list of its own.
+const OtherList = "others"
 
 // PoolMember is one provider of a pool. Its share is Weight over the sum.
 type PoolMember struct {

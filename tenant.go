@@ -14,8 +14,9 @@ type SubAccount struct {
 	ID      int64
 	Account int64
 	Name    string
-	Default bool // made by init, cannot be deleted (D-10)
-	Blocked bool // accepts no mail
+	Default bool  // made by init, cannot be deleted (D-10)
+	Blocked bool  // accepts no mail
+	Pool    int64 // default pool of calls that name none; 0: the account's only one
 	Created time.Time
 }
 

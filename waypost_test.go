@@ -221,6 +221,7 @@ func TestDecide(t *testing.T) {
 func TestAllowanceNeverExceeds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		perHour := rapid.IntRange(1, 50).Draw(t, "per hour")
+		limit := waypost.Limit{PerHour: perHour, Burst: rapid.Bool().Draw(t, "burst")}
 		now := time.Unix(1_764_000_000, 0)
 		var sent []time.Time
 		counts := map[int64]int{}
@@ -230,15 +231,15 @@ func TestAllowanceNeverExceeds(t *testing.T) {
 			for m, n := range counts {
 				buckets = append(buckets, waypost.Bucket{Minute: m, N: n})
 			}
-			free, next := waypost.Allowance(buckets, perHour, now)
+			free, next := waypost.Allowance(buckets, limit, now)
 			if free == 0 {
 				if !next.After(now) || next.Sub(now) > 61*time.Minute {
 					t.Fatalf("full at %v, next slot %v", now, next)
 				}
-				if again, _ := waypost.Allowance(buckets, perHour, next); again == 0 {
+				if again, _ := waypost.Allowance(buckets, limit, next); again == 0 {
 					t.Fatalf("the slot promised for %v is not there", next)
 				}
-				if before, _ := waypost.Allowance(buckets, perHour, next.Add(-time.Second)); before != 0 {
+				if before, _ := waypost.Allowance(buckets, limit, next.Add(-time.Second)); before != 0 {
 					t.Fatalf("a slot is free before %v, when the next was promised", next)
 				}
 				continue

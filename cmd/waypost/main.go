@@ -31,6 +31,9 @@ type cli struct {
 	Init       initCmd       `cmd:"" help:"Create an installation and print its keys, once."`
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Quickstart quickstartCmd `cmd:"" help:"Show the whole way of a message on this machine, with nothing installed."`
+	Provider   providerCmd   `cmd:"" help:"Look at and change providers of a running server."`
+	Queue      queueCmd      `cmd:"" help:"See and change what waits in a running server."`
+	Message    messageCmd    `cmd:"" help:"Look at messages of a running server."`
 	Config     configCmd     `cmd:"" help:"Work with the configuration file."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

@@ -69,6 +69,8 @@ func (a *API) routes() {
 	a.providerRoutes()
 	a.probeRoutes()
 	a.poolRoutes()
+	a.routeRoutes()
+	a.queueRoutes()
 	a.domainRoutes()
 	a.messageRoutes()
 	a.reportRoutes()

@@ -140,6 +140,18 @@ func (w *world) provider(name string, script smtptest.Script) map[string]any {
 	return p
 }
 
+// verified makes a sender domain whose return path was found.
+func (w *world) verified(name string) {
+	w.Helper()
+	d := waypost.SenderDomain{
+		Account: w.account.ID, SubAccount: w.sub.ID, Name: name, Selector: waypost.DKIMSelector, Created: time.Now(), NextCheck: time.Now().Add(time.Hour),
+		Records: []waypost.DNSRecord{{Kind: waypost.RecordReturnPath, Verified: true}},
+	}
+	if err := w.store.CreateDomain(w.Context(), &d); err != nil {
+		w.Fatal(err)
+	}
+}
+
 func errorOf(m map[string]any) (message, param string) {
 	e, _ := m["error"].(map[string]any)
 	message, _ = e["message"].(string)

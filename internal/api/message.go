@@ -100,6 +100,7 @@ func (a *API) messageRoutes() {
 	register(a, operation(http.MethodGet, one, "Read one message", waypost.KeyAccount), nil, a.getMessage)
 	register(a, operation(http.MethodGet, one+"/events", "The events of one message, oldest first", waypost.KeyAccount), nil, a.messageEvents)
 	register(a, operation(http.MethodGet, one+"/timeline", "Everything known of one message's way", waypost.KeyAccount), nil, a.timeline)
+	register(a, operation(http.MethodGet, one+"/explain", "Why a message went where it did, and what it waits for", waypost.KeyAccount), nil, a.explainMessage)
 }
 
 // trail reads a message of the caller's account and its way.

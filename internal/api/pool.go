@@ -43,7 +43,11 @@ type LegacyTPSP struct {
 
 func (a *API) poolRoutes() {
 	register(a, operation(http.MethodGet, "/account/ippool", "List the pools", waypost.KeyAccount), nil, a.listPools)
+	register(a, operation(http.MethodPost, "/account/ippool", "Create a pool", waypost.KeyAccount), PoolRequest{}, a.createPool)
 	register(a, operation(http.MethodGet, "/account/ippool/{id}", "Read one pool", waypost.KeyAccount), nil, a.getPool)
+	register(a, operation(http.MethodPut, "/account/ippool/{id}", "Change a pool; fields left out stay as they are", waypost.KeyAccount), PoolRequest{}, a.updatePool)
+	register(a, operation(http.MethodDelete, "/account/ippool/{id}", "Delete a pool", waypost.KeyAccount), nil, a.deletePool)
+	register(a, operation(http.MethodPut, "/account/subaccount/{id}/default-pool", "Choose the pool of calls that name none", waypost.KeyAccount), DefaultPoolRequest{}, a.setDefaultPool)
 }
 
 func (a *API) listPools(ctx context.Context, in *page) ([]IPPool, error) {
@@ -63,12 +67,9 @@ func (a *API) listPools(ctx context.Context, in *page) ([]IPPool, error) {
 }
 
 func (a *API) getPool(ctx context.Context, in *idPath) (IPPool, error) {
-	p, err := a.cfg.Store.Pool(ctx, caller(ctx).Account, in.ID)
-	if isNotFound(err) {
-		return IPPool{}, notFound("pool", in.ID)
-	}
+	p, err := a.pool(ctx, in.ID)
 	if err != nil {
-		return IPPool{}, fmt.Errorf("read pool %d: %w", in.ID, err)
+		return IPPool{}, err
 	}
 	return a.poolView(ctx, &p)
 }
@@ -77,7 +78,14 @@ func (a *API) poolView(ctx context.Context, p *waypost.Pool) (IPPool, error) {
 	out := IPPool{
 		ID: p.ID, Name: p.Name, Type: 1, Created: p.Created.UnixNano(),
 		IPs: []struct{}{}, TPSPs: []LegacyTPSP{}, ToAccountIPPools: []struct{}{},
-		RoutingStrategy: int(p.Strategy), RoutingMetaData: p.Metadata,
+		RoutingStrategy: int(p.Strategy), RoutingMetaData: p.Metadata, ShouldOverflow: p.Overflow != 0,
+	}
+	if p.Overflow != 0 {
+		over, err := a.cfg.Store.Pool(ctx, p.Account, p.Overflow)
+		if err != nil && !isNotFound(err) {
+			return IPPool{}, fmt.Errorf("read overflow pool %d: %w", p.Overflow, err)
+		}
+		out.OverflowPoolName = over.Name
 	}
 	for _, m := range p.Members {
 		provider, err := a.cfg.Store.Provider(ctx, p.Account, m.Provider)

@@ -34,6 +34,10 @@ type ProviderRequest struct {
 	MaxRatePerHour *number                    `json:"maxRatePerHour,omitempty" doc:"default 100"`
 	Settings       map[string]MailboxSettings `json:"providerSettings,omitempty"`
 	RetryPermanent *bool                      `json:"retryPermanent,omitempty" doc:"default true"`
+	RetrySchedule  *string                    `json:"retrySchedule,omitempty" doc:"pauses before each retry, such as 1h,2h,3h,4h,5h; empty for the installation's"`
+	Burst          *bool                      `json:"burst,omitempty" doc:"send as fast as the limits let; default false, spread over the hour"`
+	MaxConnections *number                    `json:"maxConnections,omitempty" doc:"concurrent sessions, 0 for the installation's"`
+	MaxPerSession  *number                    `json:"maxMessagesPerConnection,omitempty" doc:"messages on one session, 0 for the installation's"`
 	CreateIPPool   *bool                      `json:"createIPPool,omitempty" doc:"default true"`
 	TestFrom       string                     `json:"testFrom,omitempty"`
 	TestTo         string                     `json:"testTo,omitempty"`
@@ -76,6 +80,10 @@ type Provider struct {
 	MaxRatePerHour int                        `json:"maxRatePerHour"`
 	Settings       map[string]MailboxSettings `json:"providerSettings"`
 	RetryPermanent bool                       `json:"retryPermanent"`
+	RetrySchedule  string                     `json:"retrySchedule"`
+	Burst          bool                       `json:"burst"`
+	MaxConnections int                        `json:"maxConnections"`
+	MaxPerSession  int                        `json:"maxMessagesPerConnection"`
 	AgentStatus    string                     `json:"agentStatus" enum:"ok,late,silent,never" doc:"D-34"`
 	AgentLastSeen  *int64                     `json:"agentLastSeenAt" doc:"UNIX nanoseconds"`
 
@@ -91,7 +99,13 @@ func (a *API) providerRoutes() {
 	op := operation(http.MethodPost, "/account/tpsp", "Create a Custom SMTP provider after a full connection test", waypost.KeyAccount)
 	register(a, op, ProviderRequest{}, a.createProvider)
 	register(a, operation(http.MethodGet, "/account/tpsp", "List the providers", waypost.KeyAccount), nil, a.listProviders)
-	register(a, operation(http.MethodGet, "/account/tpsp/{id}", "Read one provider", waypost.KeyAccount), nil, a.getProvider)
+	register(a, operation(http.MethodGet, "/account/tpsp/count", "Count the providers", waypost.KeyAccount), nil, a.countProviders)
+	const one = "/account/tpsp/{id}"
+	register(a, operation(http.MethodGet, one, "Read one provider", waypost.KeyAccount), nil, a.getProvider)
+	register(a, operation(http.MethodPut, one, "Change a provider; fields left out stay as they are", waypost.KeyAccount), ProviderRequest{}, a.updateProvider)
+	register(a, operation(http.MethodDelete, one, "Delete a provider; its waiting mail goes to other members of its pools, or is dropped", waypost.KeyAccount), nil, a.deleteProvider)
+	register(a, operation(http.MethodPost, one+"/rotate-key", "Make a new event ingestion key; the old one works 24 hours more", waypost.KeyAccount), nil, a.rotateKey)
+	register(a, operation(http.MethodGet, one+"/events", "Changes of a provider's state, newest first", waypost.KeyAccount), nil, a.providerEvents)
 }
 
 // createProvider tests the connection, then stores the provider, its pool and
@@ -133,6 +147,7 @@ func (a *API) createProvider(ctx context.Context, in *raw) (Provider, error) {
 		}
 		return Provider{}, fmt.Errorf("store provider %q: %w", p.Name, err)
 	}
+	a.audit(ctx, "provider.create", fmt.Sprintf("provider %d", p.ID), "created provider %q at %s:%d", p.Name, p.Host, p.Port)
 	out := a.providerView(ctx, &p)
 	out.EventKey = plain
 	if pool != nil {
@@ -218,10 +233,41 @@ func (r *ProviderRequest) provider() (waypost.Provider, error) {
 	if r.MaxRatePerHour != nil {
 		p.MaxPerHour = int(*r.MaxRatePerHour)
 	}
-	if bad := append(r.check(&p), r.settings(&p)...); len(bad) > 0 {
+	bad := append(r.check(&p), r.settings(&p)...)
+	if bad = append(bad, r.pace(&p)...); len(bad) > 0 {
 		return p, invalid(bad...)
 	}
 	return p, nil
+}
+
+// pace reads how fast and how often a provider is sent to.
+func (r *ProviderRequest) pace(p *waypost.Provider) (bad []ErrorDetail) {
+	if r.RetrySchedule != nil && *r.RetrySchedule != "" {
+		var err error
+		if p.Retry, err = waypost.ParseRetrySchedule(*r.RetrySchedule); err != nil {
+			bad = append(bad, ErrorDetail{"retrySchedule", err.Error()})
+		}
+	}
+	p.Burst = r.Burst != nil && *r.Burst
+	for _, n := range []struct {
+		field string
+		given *number
+		to    *int
+		most  number
+	}{
+		{"maxConnections", r.MaxConnections, &p.MaxConnections, 1000},
+		{"maxMessagesPerConnection", r.MaxPerSession, &p.MaxPerSession, 100_000},
+	} {
+		if n.given == nil {
+			continue
+		}
+		if *n.given < 0 || *n.given > n.most {
+			bad = append(bad, ErrorDetail{n.field, fmt.Sprintf("must be 0 to %d; 0 for the installation's", n.most)})
+			continue
+		}
+		*n.to = int(*n.given)
+	}
+	return bad
 }
 
 func (r *ProviderRequest) check(p *waypost.Provider) (bad []ErrorDetail) {
@@ -302,12 +348,9 @@ func (a *API) listProviders(ctx context.Context, in *page) ([]Provider, error) {
 }
 
 func (a *API) getProvider(ctx context.Context, in *idPath) (Provider, error) {
-	p, err := a.cfg.Store.Provider(ctx, caller(ctx).Account, in.ID)
-	if isNotFound(err) {
-		return Provider{}, notFound("provider", in.ID)
-	}
+	p, err := a.provider(ctx, in.ID)
 	if err != nil {
-		return Provider{}, fmt.Errorf("read provider %d: %w", in.ID, err)
+		return Provider{}, err
 	}
 	return a.providerView(ctx, &p), nil
 }
@@ -318,16 +361,22 @@ func (a *API) providerView(ctx context.Context, p *waypost.Provider) Provider {
 		Created:  p.Created.UnixNano(),
 		SMTPHost: p.Host, SMTPPort: p.Port, SMTPSecurity: p.Security, SMTPUsername: p.Username, SMTPAuth: p.Auth,
 		HELOName: p.HELO, TLSSkipVerify: p.TLSSkipVerify, AllowPlainAuth: p.PlainAuth,
-		MaxRatePerHour: p.MaxPerHour, Settings: map[string]MailboxSettings{}, RetryPermanent: p.RetryPermanent,
-	}
-	for box, l := range p.Settings {
-		out.Settings[box.String()] = MailboxSettings{MaxSendPerHour: number(l.MaxPerHour), MaxConcurrentConnections: number(l.MaxConnections)}
+		RetrySchedule: p.Retry.String(), Burst: p.Burst, MaxConnections: p.MaxConnections, MaxPerSession: p.MaxPerSession,
+		MaxRatePerHour: p.MaxPerHour, Settings: settingsView(p), RetryPermanent: p.RetryPermanent,
 	}
 	agent, err := a.cfg.Store.Agent(ctx, p.ID)
 	if err != nil && !isNotFound(err) {
 		a.cfg.Log.Warn("cannot read the agent's state", "provider", p.Name, "error", err)
 	}
 	out.AgentStatus, out.AgentLastSeen = agentStatus(agent.LastSeen, time.Now())
+	return out
+}
+
+func settingsView(p *waypost.Provider) map[string]MailboxSettings {
+	out := map[string]MailboxSettings{}
+	for box, l := range p.Settings {
+		out[box.String()] = MailboxSettings{MaxSendPerHour: number(l.MaxPerHour), MaxConcurrentConnections: number(l.MaxConnections)}
+	}
 	return out
 }
 

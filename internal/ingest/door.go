@@ -59,12 +59,20 @@ func (d *Door) Accept(ctx context.Context, content waypost.Content, drafts []Dra
 	return nil
 }
 
-// Settle stores the outcome of an attempt to relay a claimed message. An
-// unseen attempt failed before MAIL: its token goes back to the limits.
+// Settled is how an attempt to relay a message ended.
+type Settled struct {
+	Attempt  waypost.Attempt
+	Outcome  waypost.Outcome
+	Unseen   bool  // it failed before MAIL: its token goes back to the limits
+	Provider int64 // another provider for the retry, 0: the same
+}
+
+// Settle stores the outcome of an attempt to relay a claimed message.
 // store.ErrLost means that the message is no longer this worker's.
-func (d *Door) Settle(ctx context.Context, c *store.Claimable, a waypost.Attempt, o waypost.Outcome, unseen bool) error {
+func (d *Door) Settle(ctx context.Context, c *store.Claimable, end Settled) error {
+	a, o := end.Attempt, end.Outcome
 	a.Text = clean(a.Text)
-	s := store.Settlement{Entry: c.Entry, Message: c.Message, Retry: o.Retry, Refund: unseen}
+	s := store.Settlement{Entry: c.Entry, Message: c.Message, Retry: o.Retry, Provider: end.Provider, Refund: end.Unseen}
 	e := eventOf(&c.Message, waypost.CSSent, waypost.SourceRelay, a.At)
 	e.Code, e.Enhanced, e.Text, e.Attempt = a.Code, a.Enhanced, a.Text, a.N
 	switch {
@@ -79,6 +87,12 @@ func (d *Door) Settle(ctx context.Context, c *store.Claimable, a waypost.Attempt
 		s.Events = append(s.Events, e)
 	}
 	return d.settle(ctx, &s)
+}
+
+// Reroute gives a claimed message to another provider, due now, without
+// counting an attempt: its own cannot send.
+func (d *Door) Reroute(ctx context.Context, c *store.Claimable, provider int64, now time.Time) error {
+	return d.settle(ctx, &store.Settlement{Entry: c.Entry, Message: c.Message, Retry: now, Provider: provider, Refund: true})
 }
 
 // Drop finishes a claimed message without an attempt: it was suppressed

@@ -137,3 +137,38 @@ func (d *domains) get(ctx context.Context, id int64) (signing, error) {
 	d.all[id] = s
 	return s, nil
 }
+
+// pools caches pools for failing over.
+type pools struct {
+	store store.Directory
+	mu    sync.Mutex
+	all   map[int64]cachedPool
+}
+
+type cachedPool struct {
+	pool waypost.Pool
+	read time.Time
+}
+
+func newPools(s store.Directory) *pools { return &pools{store: s, all: map[int64]cachedPool{}} }
+
+// get finds a pool; store.ErrNotFound when it was deleted.
+func (p *pools) get(ctx context.Context, id int64) (waypost.Pool, error) {
+	p.mu.Lock()
+	known, ok := p.all[id]
+	p.mu.Unlock()
+	if ok && time.Since(known.read) < refreshAfter {
+		return known.pool, nil
+	}
+	pool, err := p.store.AnyPool(ctx, id)
+	if err != nil {
+		return waypost.Pool{}, fmt.Errorf("read pool %d: %w", id, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.all) > 10_000 {
+		clear(p.all)
+	}
+	p.all[id] = cachedPool{pool, time.Now()}
+	return pool, nil
+}

@@ -70,7 +70,7 @@ func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) 
 	if err != nil {
 		return nil, refusedTemplate(err)
 	}
-	pool, err := q.pool(ctx, content.Account, s.Pool)
+	pool, err := q.pool(ctx, &s.SubAccount, s.Pool)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) 
 	if err != nil {
 		return nil, err
 	}
-	drafts, mine := q.drafts(s, &content, &pool, domain, now)
+	drafts, mine := q.drafts(ctx, s, &content, &pool, domain, now)
 	if len(drafts) > MaxMessages {
 		return nil, &Refused{"to", fmt.Sprintf("to, cc and bcc make %d messages; one call may make %d", len(drafts), MaxMessages)}
 	}
@@ -119,8 +119,10 @@ func refusedTemplate(err error) error {
 	return fmt.Errorf("prepare content: %w", err)
 }
 
-// pool finds the pool of a submission: by name, or the account's only one.
-func (q *Queue) pool(ctx context.Context, account int64, name string) (waypost.Pool, error) {
+// pool finds the pool of a submission: by name, the sub-account's default, or
+// the account's only one.
+func (q *Queue) pool(ctx context.Context, sub *waypost.SubAccount, name string) (waypost.Pool, error) {
+	account := sub.Account
 	if name != "" {
 		p, err := q.cfg.Store.PoolByName(ctx, account, name)
 		if errors.Is(err, store.ErrNotFound) {
@@ -128,6 +130,13 @@ func (q *Queue) pool(ctx context.Context, account int64, name string) (waypost.P
 		}
 		if err != nil {
 			return p, fmt.Errorf("find pool %q: %w", name, err)
+		}
+		return p, nil
+	}
+	if sub.Pool != 0 {
+		p, err := q.cfg.Store.Pool(ctx, account, sub.Pool)
+		if err != nil {
+			return p, fmt.Errorf("read the default pool of sub-account %d: %w", sub.ID, err)
 		}
 		return p, nil
 	}
@@ -160,14 +169,14 @@ func (q *Queue) senderDomain(ctx context.Context, subAccount int64, from string)
 
 // drafts makes the messages of a submission; mine holds, for each entry of
 // "to", the index of its own.
-func (q *Queue) drafts(s *Submission, content *waypost.Content, pool *waypost.Pool, domain *waypost.SenderDomain, now time.Time) (drafts []ingest.Draft, mine []int) {
+func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Content, pool *waypost.Pool, domain *waypost.SenderDomain, now time.Time) (drafts []ingest.Draft, mine []int) {
 	drafts = make([]ingest.Draft, 0, len(s.To))
 	mine = make([]int, len(s.To))
 	add := func(to waypost.Address, cc []waypost.Address, recipient string, variables []byte) {
 		m := waypost.Message{
 			ID: waypost.NewUUID(now), Account: content.Account, SubAccount: content.SubAccount,
 			Content: content.ID, Recipient: recipient, To: to, Cc: cc, Variables: variables,
-			Pool: pool.ID, Mailbox: q.classify.Classify(recipient), SubmittedAt: now,
+			Pool: pool.ID, Mailbox: q.mailboxes.of(recipient), SubmittedAt: now,
 		}
 		d := ingest.Draft{Message: m}
 		err := waypost.CheckEmail(recipient)
@@ -183,7 +192,7 @@ func (q *Queue) drafts(s *Submission, content *waypost.Content, pool *waypost.Po
 			d.Drop, d.Text = waypost.DropNoReturnPath, waypost.TextNoReturnPath
 		default:
 			d.Message.Domain = domain.ID
-			d.Message.Provider = route.Choose(pool, m.ID)
+			d.Message.Provider = q.choose(ctx, pool, route.Target{Message: m.ID, Mailbox: m.Mailbox, Domain: domain.Name}, now)
 			if d.Message.Provider == 0 {
 				d.Drop, d.Text = waypost.DropProviderGone, fmt.Sprintf("pool %q has no provider to relay through", pool.Name)
 			}
@@ -206,6 +215,23 @@ func (q *Queue) drafts(s *Submission, content *waypost.Content, pool *waypost.Po
 		}
 	}
 	return drafts, mine
+}
+
+// choose picks the provider of a new message (D-16): among the candidates that
+// can send now, else in the overflow pool, else among all of them, to wait.
+func (q *Queue) choose(ctx context.Context, pool *waypost.Pool, t route.Target, now time.Time) int64 {
+	usable := func(id int64) bool { return q.usable(ctx, id, t.Mailbox, now) }
+	if id := route.Choose(pool, t, usable); id != 0 {
+		return id
+	}
+	if pool.Overflow != 0 {
+		if over, err := q.pools.get(ctx, pool.Overflow); err == nil {
+			if id := route.Choose(&over, t, usable); id != 0 {
+				return id
+			}
+		}
+	}
+	return route.Choose(pool, t, nil)
 }
 
 // suppress drops the drafts whose recipient is on the suppression list.

@@ -71,9 +71,9 @@ func (l *lanes) learn(heads []store.LaneHead) {
 }
 
 // due hands out the lanes that may be claimed from now and marks them claimed,
-// asking room first whether their provider can take messages. It also tells
-// when the next lane comes due.
-func (l *lanes) due(now time.Time, room func(provider int64) bool) (ready []waypost.Lane, next time.Time) {
+// passing over those that are paused, and asking room first whether they can
+// take messages. It also tells when the next lane comes due.
+func (l *lanes) due(now time.Time, room, paused func(waypost.Lane) bool) (ready []waypost.Lane, next time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queued = false
@@ -82,9 +82,10 @@ func (l *lanes) due(now time.Time, room func(provider int64) bool) (ready []wayp
 		case s.claimed:
 		case s.at.IsZero():
 			delete(l.next, lane)
+		case paused(lane):
 		case s.at.After(now):
 			next = earlier(next, s.at)
-		case room(lane.Provider):
+		case room(lane):
 			s.claimed = true
 			ready = append(ready, lane)
 		default:

@@ -10,7 +10,6 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/ingest"
-	"github.com/waypost-mail/waypost/internal/route"
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
 )
@@ -27,6 +26,7 @@ type Config struct {
 	AllowPrivate bool                  // relay to loopback and private addresses too (D-14)
 	Resolver     *net.Resolver         // default the system's
 	HeaderPrefix string                // default "X-Sendpost-" (D-25)
+	MX           MXResolver            // default: none, consumer domains alone are classified (D-17)
 
 	Sessions      int           // SMTP sessions per provider, default 20
 	PerSession    int           // messages per session, default 500
@@ -68,9 +68,11 @@ func (c *Config) defaults() {
 // called whether or not Run runs.
 type Queue struct {
 	cfg       Config
-	classify  *route.Classifier
+	mailboxes *mailboxes
 	lanes     *lanes
+	paused    *pauses
 	relays    *relays
+	pools     *pools
 	contents  *contents
 	domains   *domains
 	composing *semaphore.Weighted
@@ -82,8 +84,10 @@ func New(cfg Config) *Queue {
 	cfg.defaults()
 	return &Queue{
 		cfg:       cfg,
-		classify:  route.NewClassifier(),
+		mailboxes: newMailboxes(cfg.MX),
 		lanes:     newLanes(),
+		paused:    &pauses{},
+		pools:     newPools(cfg.Store),
 		relays:    newRelays(&cfg),
 		contents:  newContents(cfg.Store, cfg.CacheBytes),
 		domains:   newDomains(cfg.Store, cfg.Box),

@@ -392,7 +392,7 @@ func TestCopiesAreMessagesOfTheirOwn(t *testing.T) {
 }
 
 func TestHourlyLimitHolds(t *testing.T) {
-	w, server := newWorld(t, smtptest.Script{}, func(p *waypost.Provider, _ *queue.Config) { p.MaxPerHour = 5 })
+	w, server := newWorld(t, smtptest.Script{}, func(p *waypost.Provider, _ *queue.Config) { p.MaxPerHour, p.Burst = 5, true })
 	stop := w.run()
 	var to []string
 	for i := range 12 {

@@ -9,14 +9,18 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/compose"
+	"github.com/waypost-mail/waypost/internal/ingest"
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // relay drives one claimed message: refuse, or compose, send, decide, settle.
 func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppressed *waypost.Suppression) {
-	if reason, text := q.refusal(r, c, suppressed); reason != "" {
-		q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Drop(ctx, c, reason, text, time.Now()) })
+	if suppressed != nil {
+		r.breaker.release()
+		q.settle(ctx, c, func(ctx context.Context) error {
+			return q.cfg.Door.Drop(ctx, c, waypost.DropSuppressed, suppressedText(suppressed), time.Now())
+		})
 		return
 	}
 	started := time.Now()
@@ -25,6 +29,7 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 
 	var unready *notReady
 	if errors.As(err, &unready) {
+		r.breaker.release()
 		if unready.drop != "" {
 			q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Drop(ctx, c, unready.drop, err.Error(), now) })
 			return
@@ -35,25 +40,43 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 		q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Postpone(ctx, c, now.Add(unready.wait)) })
 		return
 	}
-	a := attemptOf(c, reply, err, now, now.Sub(started))
-	o := waypost.Decide(a, q.schedule(r), r.provider.RetryPermanent, errors.Is(err, smtp.ErrTooLarge), q.cfg.UnknownWindow, rand.Float64())
 	var failure *smtp.Error
 	unseen := errors.As(err, &failure) && failure.Session() // the provider saw nothing of the message
-	q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Settle(ctx, c, a, o, unseen) })
-	if !o.Retry.IsZero() {
-		q.lanes.note(c.Entry.Lane, o.Retry)
+	q.noteSession(ctx, r, failure, now)
+
+	a := attemptOf(c, reply, err, now, now.Sub(started))
+	o := waypost.Decide(a, q.schedule(r), r.provider.RetryPermanent, errors.Is(err, smtp.ErrTooLarge), q.cfg.UnknownWindow, rand.Float64())
+	settled := ingest.Settled{Attempt: a, Outcome: o, Unseen: unseen}
+	lane := c.Entry.Lane
+	// Another provider may take it at once when this one surely does not have
+	// it: no session, or the connection died before the last byte.
+	if surely := unseen || failure != nil && failure.Reply == nil && !failure.Ambiguous(); surely && !o.Retry.IsZero() {
+		if id := q.elsewhere(ctx, &c.Message, false, now); id != 0 {
+			settled.Provider, settled.Outcome.Retry, lane.Provider = id, now, id
+		}
+	}
+	q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Settle(ctx, c, settled) })
+	if at := settled.Outcome.Retry; !at.IsZero() {
+		q.lanes.note(lane, at)
 	}
 }
 
-// refusal tells why a message must not be relayed although it was accepted.
-func (q *Queue) refusal(r *relay, c *store.Claimable, s *waypost.Suppression) (waypost.Reason, string) {
-	switch {
-	case r.pool == nil:
-		return waypost.DropProviderGone, fmt.Sprintf("provider %d was deleted while the message waited", c.Entry.Lane.Provider)
-	case s != nil:
-		return waypost.DropSuppressed, suppressedText(s)
+// noteSession tells the breaker whether a session with the provider came
+// about; nil is a message sent.
+func (q *Queue) noteSession(ctx context.Context, r *relay, failure *smtp.Error, now time.Time) {
+	if failure != nil && (errors.Is(failure, context.Canceled) || errors.Is(failure, smtp.ErrPoolClosed) || errors.Is(failure, smtp.ErrPoolBusy)) {
+		r.breaker.release() // our doing, not the provider's
+		return
 	}
-	return "", ""
+	kind := r.breaker.note(failure != nil && failure.Session(), now)
+	switch kind {
+	case waypost.BreakerOpened:
+		_, _, until := r.breaker.state(now)
+		q.noteProvider(ctx, r, kind, fmt.Sprintf("no session came about, at last because of: %s. Its mail waits, or goes to other members of its pools; the next try is at %s.", failure, until.UTC().Format(time.RFC3339)), now)
+	case waypost.BreakerClosed:
+		q.noteProvider(ctx, r, kind, "a session came about again", now)
+	case waypost.BreakerHalfOpen:
+	}
 }
 
 // notReady is a message that could not be handed to SMTP for a cause of ours:

@@ -2,20 +2,22 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/smtp"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
-// refreshAfter bounds how long a changed provider goes unnoticed (D-9 asks for
-// five seconds of keys; providers follow the same rule).
+// refreshAfter bounds how long a changed provider, pool or domain goes
+// unnoticed (D-9 asks for five seconds of keys; these follow the same rule).
 const refreshAfter = 3 * time.Second
 
 // relays holds what this node keeps of each provider while it relays to it:
-// the settings, the SMTP sessions, and how many messages are in flight.
+// the settings, the SMTP sessions, the breaker, and what is in flight.
 type relays struct {
 	cfg *Config
 	mu  sync.Mutex
@@ -24,18 +26,23 @@ type relays struct {
 
 type relay struct {
 	provider waypost.Provider
-	pool     *smtp.Pool // nil for a provider that is gone
+	gone     bool       // it was deleted while its mail waited
+	pool     *smtp.Pool // nil when gone
 	fault    error      // why no session can be made at all, such as a password that cannot be opened
+	breaker  *breaker   // outlives changes of the settings
 
 	mu     sync.Mutex
 	places int // free places for messages in flight
+	flying map[waypost.Mailbox]int
+	dry    map[waypost.Mailbox]time.Time // lanes without tokens, until when
 	read   time.Time
 }
 
 func newRelays(cfg *Config) *relays { return &relays{cfg: cfg, all: map[int64]*relay{}} }
 
 // get finds a provider's relay, reading the provider again when what is known
-// is old, and starting new sessions when it changed.
+// is old, and starting new sessions when it changed. A provider that is gone
+// has a relay too, for what still waits for it.
 func (rs *relays) get(ctx context.Context, id int64) (*relay, error) {
 	rs.mu.Lock()
 	r := rs.all[id]
@@ -44,38 +51,48 @@ func (rs *relays) get(ctx context.Context, id int64) (*relay, error) {
 		return r, nil
 	}
 	p, err := rs.cfg.Store.AnyProvider(ctx, id)
-	if err != nil {
+	gone := errors.Is(err, store.ErrNotFound)
+	if err != nil && !gone {
 		return nil, fmt.Errorf("read provider %d: %w", id, err)
 	}
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if now := rs.all[id]; now != nil && now.provider.Updated.Equal(p.Updated) && now.pool != nil {
-		now.touch()
-		return now, nil
+	old := rs.all[id]
+	if old != nil && old.gone == gone && (gone || old.provider.Updated.Equal(p.Updated)) {
+		old.touch()
+		return old, nil
 	}
-	if old := rs.all[id]; old != nil && old.pool != nil {
-		go func() { _ = old.pool.Close() }() // sends QUIT on idle sessions; those in use end after their message
+	r = &relay{
+		provider: p, gone: gone, breaker: &breaker{}, places: rs.cfg.InFlight,
+		flying: map[waypost.Mailbox]int{}, dry: map[waypost.Mailbox]time.Time{}, read: time.Now(),
 	}
-	r = &relay{provider: p, places: rs.cfg.InFlight, read: time.Now()}
-	smtpConfig, err := rs.smtpConfig(&p)
-	if err != nil {
-		r.fault = err
+	if gone {
+		r.provider = waypost.Provider{ID: id, Name: "(deleted)"}
+	} else {
+		rs.open(r)
 	}
-	r.pool = smtp.NewPool(smtpConfig, smtp.PoolOptions{MaxConns: rs.cfg.Sessions, MaxMessagesPerConn: rs.cfg.PerSession})
+	if old != nil {
+		r.breaker = old.breaker
+		if old.pool != nil {
+			go func() { _ = old.pool.Close() }() // QUIT on idle sessions; those in use end after their message
+		}
+	}
 	rs.all[id] = r
 	return r, nil
 }
 
-// orphan stands for a provider that was deleted while its mail waited.
-func (rs *relays) orphan(id int64) *relay {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if r := rs.all[id]; r != nil && r.pool == nil {
-		return r
+// open makes the sessions of a relay.
+func (rs *relays) open(r *relay) {
+	config, err := rs.smtpConfig(&r.provider)
+	r.fault = err
+	options := smtp.PoolOptions{MaxConns: rs.cfg.Sessions, MaxMessagesPerConn: rs.cfg.PerSession}
+	if n := r.provider.MaxConnections; n > 0 {
+		options.MaxConns = n
 	}
-	r := &relay{provider: waypost.Provider{ID: id, Name: "(deleted)"}, places: rs.cfg.InFlight}
-	rs.all[id] = r
-	return r
+	if n := r.provider.MaxPerSession; n > 0 {
+		options.MaxMessagesPerConn = n
+	}
+	r.pool = smtp.NewPool(config, options)
 }
 
 func (rs *relays) smtpConfig(p *waypost.Provider) (smtp.Config, error) {
@@ -99,17 +116,28 @@ func (rs *relays) smtpConfig(p *waypost.Provider) (smtp.Config, error) {
 // PasswordPlace is the place that a provider's password is sealed for.
 const PasswordPlace = "provider password"
 
-// room tells whether a provider can take another message now.
-func (rs *relays) room(id int64) bool {
+// forget makes the next use of a provider read it again.
+func (rs *relays) forget(id int64) {
 	rs.mu.Lock()
-	r := rs.all[id]
-	rs.mu.Unlock()
-	if r == nil {
-		return true
+	defer rs.mu.Unlock()
+	if r := rs.all[id]; r != nil {
+		r.mu.Lock()
+		r.read = time.Time{}
+		r.mu.Unlock()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.places > 0
+}
+
+// known gives the relay of a provider that this node has used; nil otherwise.
+func (rs *relays) known(id int64) *relay {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.all[id]
+}
+
+// room tells whether a lane can take another message now.
+func (rs *relays) room(lane waypost.Lane) bool {
+	r := rs.known(lane.Provider)
+	return r == nil || r.room(lane.Mailbox, 1) > 0
 }
 
 func (rs *relays) close() {
@@ -123,25 +151,53 @@ func (rs *relays) close() {
 	}
 }
 
-// take reserves up to n places and tells how many it got.
-func (r *relay) take(n int) int {
+// room is how many of n messages of a category may take off now.
+func (r *relay) room(box waypost.Mailbox, n int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n = min(n, r.places)
+	if most := r.provider.Settings[box].MaxConnections; most > 0 {
+		n = min(n, most-r.flying[box])
+	}
+	return max(n, 0)
+}
+
+// take reserves places for up to n messages of a category and tells how many.
+func (r *relay) take(box waypost.Mailbox, n int) int {
+	n = r.room(box, n)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n = min(n, r.places)
 	r.places -= n
+	r.flying[box] += n
 	return n
 }
 
-func (r *relay) free(n int) {
+func (r *relay) free(box waypost.Mailbox, n int) {
 	r.mu.Lock()
 	r.places += n
+	r.flying[box] -= n
 	r.mu.Unlock()
+}
+
+// setDry notes until when a lane has no tokens; zero when it has some.
+func (r *relay) setDry(box waypost.Mailbox, until time.Time) {
+	r.mu.Lock()
+	r.dry[box] = until
+	r.mu.Unlock()
+}
+
+// dryUntil is when a lane has tokens again, as far as is known.
+func (r *relay) dryUntil(box waypost.Mailbox) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dry[box]
 }
 
 func (r *relay) fresh(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.pool != nil && now.Sub(r.read) < refreshAfter
+	return now.Sub(r.read) < refreshAfter
 }
 
 func (r *relay) touch() {

@@ -39,6 +39,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	flight.Wait()
 	cut(errStopping)
 	renewing.Wait()
+	q.mailboxes.wait()
 	q.relays.close()
 	return nil
 }
@@ -54,9 +55,10 @@ func (q *Queue) dispatch(ctx, hard context.Context, flight *sync.WaitGroup) {
 				q.cfg.Log.Error("cannot read the queue's lanes; trying again", "error", err)
 			}
 			q.lanes.learn(heads)
+			q.readPauses(ctx)
 			polled = now
 		}
-		ready, next := q.lanes.due(now, q.relays.room)
+		ready, next := q.lanes.due(now, q.relays.room, q.paused.has)
 		for _, lane := range ready {
 			flight.Go(func() { q.claim(ctx, hard, lane, flight) })
 		}
@@ -75,59 +77,101 @@ func (q *Queue) dispatch(ctx, hard context.Context, flight *sync.WaitGroup) {
 }
 
 // claim takes due messages of one lane, as many as its provider has room for,
-// and starts a worker for each.
+// and starts a worker for each. A lane whose provider cannot send is diverted.
 func (q *Queue) claim(ctx, hard context.Context, lane waypost.Lane, flight *sync.WaitGroup) {
 	again := time.Now().Add(time.Second) // after a failure
 	defer func() { q.lanes.done(lane, again) }()
 
 	r, err := q.relays.get(ctx, lane.Provider)
-	if errors.Is(err, store.ErrNotFound) {
-		r = q.relays.orphan(lane.Provider) // its messages are dropped one by one
-	} else if err != nil {
-		q.cfg.Log.Error("cannot read provider; its mail waits", "provider", lane.Provider, "error", err)
-		return
-	}
-	places := r.take(claimMost)
-	if places == 0 {
-		again = time.Now() // room calls as soon as a worker ends
+	if err != nil {
+		if ctx.Err() == nil {
+			q.cfg.Log.Error("cannot read provider; its mail waits", "provider", lane.Provider, "error", err)
+		}
 		return
 	}
 	now := time.Now()
+	open, probe, until := r.breaker.state(now)
+	if open || r.gone {
+		again = q.divert(ctx, hard, lane, r, until, false, flight)
+		return
+	}
+	most := claimMost
+	if probe {
+		if most = 1; !r.breaker.probe(now) {
+			again = now.Add(firstOpen)
+			return
+		}
+		q.noteProvider(ctx, r, waypost.BreakerHalfOpen, "one message tries whether sessions work again", now)
+	}
+	places := r.take(lane.Mailbox, most)
+	if places == 0 {
+		if probe {
+			r.breaker.release()
+		}
+		again = now // room calls as soon as a worker ends
+		return
+	}
 	got, err := q.cfg.Store.Claim(ctx, store.Claim{
 		Lane: lane, Now: now, Max: places, LeaseUntil: now.Add(q.cfg.Lease),
-		PerHour: r.provider.MaxPerHour, LanePerHour: r.provider.Settings[lane.Mailbox].MaxPerHour,
+		PerHour: r.provider.MaxPerHour, LanePerHour: r.provider.Settings[lane.Mailbox].MaxPerHour, Burst: r.provider.Burst,
 	})
-	r.free(places - len(got.Entries))
+	r.free(lane.Mailbox, places-len(got.Entries))
+	if probe && len(got.Entries) == 0 {
+		r.breaker.release()
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			q.cfg.Log.Error("cannot claim; trying again", "provider", r.provider.Name, "mailbox", lane.Mailbox.String(), "error", err)
 		}
 		return
 	}
+	q.launch(ctx, hard, r, got.Entries, now, flight)
 	again = got.NextDue
+	r.setDry(lane.Mailbox, got.NextToken)
 	if !got.NextToken.IsZero() && !again.IsZero() && again.Before(got.NextToken) {
 		again = got.NextToken
+		if got.NextToken.Sub(now) > shortWait {
+			again = earlier(again, q.divert(ctx, hard, lane, r, got.NextToken, true, flight))
+		}
 	}
-	suppressed, err := q.suppressedNow(ctx, got.Entries, now)
+}
+
+// shortWait is a wait for tokens that no pool is asked to overflow for.
+const shortWait = time.Minute
+
+// launch starts a worker for each claimed message.
+func (q *Queue) launch(ctx, hard context.Context, r *relay, entries []store.Claimable, now time.Time, flight *sync.WaitGroup) {
+	suppressed, err := q.suppressedNow(ctx, entries, now)
 	if err != nil && ctx.Err() == nil {
 		q.cfg.Log.Error("cannot check suppressions before relaying; messages go back", "error", err)
 	}
-	for i := range got.Entries {
-		c := &got.Entries[i]
+	for i := range entries {
+		c := &entries[i]
 		q.held.add(c.Entry)
 		flight.Go(func() {
 			defer func() {
 				q.held.drop(c.Entry)
-				r.free(1)
+				r.free(c.Message.Mailbox, 1)
 				q.lanes.freed()
 			}()
 			if err != nil {
+				r.breaker.release()
 				q.settle(hard, c, func(ctx context.Context) error { return q.cfg.Door.Postpone(ctx, c, time.Now()) })
 				return
 			}
 			q.relay(hard, r, c, suppressed[suppressionKey{c.Message.SubAccount, waypost.FoldEmail(c.Message.Recipient)}])
 		})
 	}
+}
+
+// noteProvider makes a change of a provider's state visible.
+func (q *Queue) noteProvider(ctx context.Context, r *relay, kind waypost.ProviderEventKind, text string, now time.Time) {
+	q.cfg.Log.Warn("provider changed state", "provider", r.provider.Name, "state", string(kind), "why", text)
+	e := waypost.ProviderEvent{Provider: r.provider.ID, At: now, Kind: kind, Text: text}
+	if err := q.cfg.Store.AddProviderEvent(ctx, &e); err != nil && ctx.Err() == nil {
+		q.cfg.Log.Error("cannot store a provider's change of state", "provider", r.provider.Name, "error", err)
+	}
+	q.lanes.stir()
 }
 
 type suppressionKey struct {

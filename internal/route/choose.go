@@ -7,21 +7,68 @@ import (
 	"github.com/waypost-mail/waypost"
 )
 
-// Choose picks the provider of a pool that relays a message: members share
-// the messages by their weights over the sum (D-16). Which message goes where
-// follows from its id alone. It answers 0 for a pool without a member of
-// positive weight.
-func Choose(pool *waypost.Pool, id waypost.UUID) int64 {
+// Target is what a route depends on beside the pool.
+type Target struct {
+	Message waypost.UUID
+	Mailbox waypost.Mailbox
+	Domain  string // sender domain
+}
+
+// Candidates lists the members of a pool that its strategy allows for a
+// target, with their weights; none with a weight below one (D-16).
+func Candidates(pool *waypost.Pool, t Target) []waypost.PoolMember {
+	var out []waypost.PoolMember
+	switch pool.Strategy {
+	case waypost.StrategyVolumePercentage:
+		for _, m := range pool.Members {
+			if m.Weight > 0 {
+				out = append(out, m)
+			}
+		}
+	case waypost.StrategyEmailProvider:
+		out = listed(pool, t.Mailbox.String())
+	case waypost.StrategySendingDomain:
+		out = listed(pool, t.Domain)
+	case waypost.StrategyRoundRobin:
+		for _, m := range pool.Members {
+			out = append(out, waypost.PoolMember{Provider: m.Provider, Weight: 1})
+		}
+	}
+	return out
+}
+
+// listed shares evenly inside the list of a key, or of all the rest.
+func listed(pool *waypost.Pool, key string) []waypost.PoolMember {
+	list, ok := pool.Lists[key]
+	if !ok {
+		list = pool.Lists[waypost.OtherList]
+	}
+	out := make([]waypost.PoolMember, len(list))
+	for i, p := range list {
+		out[i] = waypost.PoolMember{Provider: p, Weight: 1}
+	}
+	return out
+}
+
+// Choose picks the provider that relays a message: its share is its weight
+// over the sum of those that are usable; nil means that all are. Which message
+// goes where follows from its id alone. It answers 0 when no candidate is
+// usable.
+func Choose(pool *waypost.Pool, t Target, usable func(provider int64) bool) int64 {
+	all := Candidates(pool, t)
 	sum := 0
-	for _, m := range pool.Members {
-		sum += max(m.Weight, 0)
+	for i := range all {
+		if usable != nil && !usable(all[i].Provider) {
+			all[i].Weight = 0
+		}
+		sum += all[i].Weight
 	}
 	if sum == 0 {
 		return 0
 	}
-	at := int(share(id) % uint64(sum))
-	for _, m := range pool.Members {
-		if at -= max(m.Weight, 0); at < 0 {
+	at := int(share(t.Message) % uint64(sum))
+	for _, m := range all {
+		if at -= m.Weight; at < 0 {
 			return m.Provider
 		}
 	}

@@ -97,16 +97,16 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		return nil, fmt.Errorf("compile the bounce rules: %w", err)
 	}
 	names := resolver(c)
-	door := ingest.New(s, judge)
-	q := queue.New(queue.Config{
-		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule,
-		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace,
-	})
 	domains := senderdomain.Config{BounceHost: c.BounceHost, TrackHost: c.publicHost(), Resolver: c.DNSResolver}
 	dns, err := senderdomain.NewResolver(domains)
 	if err != nil {
 		return nil, err
 	}
+	door := ingest.New(s, judge)
+	q := queue.New(queue.Config{
+		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
+		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace,
+	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,

@@ -30,6 +30,10 @@ type Queue interface {
 	// Depth counts all messages that wait, exactly up to a bound of 100,000.
 	Depth(ctx context.Context) (int, error)
 
+	// Buckets gives what went out through a provider per category and minute,
+	// of minutes from since on: the state of its limits.
+	Buckets(ctx context.Context, provider, since int64) (map[waypost.Mailbox][]waypost.Bucket, error)
+
 	// Content finds what the messages of one call share.
 	Content(ctx context.Context, id waypost.UUID) (waypost.Content, error)
 }
@@ -55,6 +59,7 @@ type Claim struct {
 	Now         time.Time
 	Max         int       // 1 to 1000
 	LeaseUntil  time.Time // when unfinished messages become due again
+	Burst       bool      // both limits let a burst through, see waypost.Limit
 	PerHour     int       // the provider's limit over all of its lanes, 0: none
 	LanePerHour int       // the limit of this lane, 0: none
 }
@@ -95,6 +100,9 @@ type Settlement struct {
 	// Retry is when the message is due again; zero: it is finished and its row
 	// is deleted. A retry counts as an attempt made, unless Attempt is nil.
 	Retry time.Time
+	// Provider moves the message to another provider's lane for its retry; 0:
+	// it stays. Message.Provider changes with it.
+	Provider int64
 	// Unknown marks a retry whose attempt may have succeeded (D-20): evidence
 	// from the agent, see Fact.Relayed, finishes it as CSSent before it is due.
 	Unknown bool

@@ -15,6 +15,8 @@ type Store interface {
 	Queue
 	Events
 	Stats
+	Surgery
+	Journal
 
 	// Ping tells whether the engine can read and write; for readiness.
 	Ping(ctx context.Context) error
@@ -52,6 +54,17 @@ type Directory interface {
 	// gets the first free suffix "-2", "-3" … when taken. ErrExists when the
 	// provider's name is taken in the account.
 	CreateProvider(ctx context.Context, p *waypost.Provider, key *waypost.APIKey, pool *waypost.Pool) error
+	// UpdateProvider stores everything of a provider but its account, id and
+	// creation. ErrNotFound, or ErrExists when the new name is taken.
+	UpdateProvider(ctx context.Context, p *waypost.Provider) error
+	// DeleteProvider removes a provider with its keys, agent and pauses, and
+	// takes it out of every pool's members and lists. Its messages stay; those
+	// that wait are the caller's to move or drop.
+	DeleteProvider(ctx context.Context, account, id int64) error
+	CountProviders(ctx context.Context, account int64) (int, error)
+	// RotateKey stores a provider's fresh ingestion key and lets the live ones
+	// before it expire at oldUntil, or earlier if they would anyway.
+	RotateKey(ctx context.Context, account, provider int64, fresh *waypost.APIKey, oldUntil time.Time) error
 	Provider(ctx context.Context, account, id int64) (waypost.Provider, error)
 	Providers(ctx context.Context, account int64, p Page) ([]waypost.Provider, error)
 	// AnyProvider finds a provider of whatever account: for the relay and the
@@ -60,6 +73,15 @@ type Directory interface {
 
 	// CreatePool stores a pool. ErrExists when the name is taken in the account.
 	CreatePool(ctx context.Context, p *waypost.Pool) error
+	// UpdatePool stores everything of a pool but its account, id and creation.
+	// ErrNotFound, or ErrExists when the new name is taken.
+	UpdatePool(ctx context.Context, p *waypost.Pool) error
+	// DeletePool removes a pool, as overflow and default of others too.
+	DeletePool(ctx context.Context, account, id int64) error
+	// SetDefaultPool makes a pool the default of a sub-account; 0 for none.
+	SetDefaultPool(ctx context.Context, account, subAccount, pool int64) error
+	// AnyPool finds a pool of whatever account: for the relay.
+	AnyPool(ctx context.Context, id int64) (waypost.Pool, error)
 	Pool(ctx context.Context, account, id int64) (waypost.Pool, error)
 	PoolByName(ctx context.Context, account int64, name string) (waypost.Pool, error)
 	Pools(ctx context.Context, account int64, p Page) ([]waypost.Pool, error)

@@ -40,9 +40,13 @@ func New(t testing.TB, script Script) *Server {
 }
 
 // Listen starts a server outside of tests; the caller closes it.
-func Listen(script Script) (*Server, error) {
+func Listen(script Script) (*Server, error) { return ListenOn("127.0.0.1:0", script) }
+
+// ListenOn is Listen on an address of the caller's choice, for a server that
+// comes back where it was.
+func ListenOn(addr string, script Script) (*Server, error) {
 	var lc net.ListenConfig
-	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ln, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on loopback: %w", err)
 	}
