@@ -25,6 +25,7 @@ need opendkim opendkim
 need opendkim-tools opendkim-testmsg
 need python3-dkim dkimverify
 need procps pgrep
+need shellcheck shellcheck
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
