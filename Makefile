@@ -8,6 +8,9 @@ help: ## what there is to make
 build: ## both binaries into bin/, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN)/ ./cmd/waypost ./cmd/waypost-agent
 
+packages: ## .deb and .rpm of agent and server for ARCHES into dist/; VERSION=
+	VERSION='$(VERSION)' ARCHES='$(ARCHES)' GO='$(GO)' packaging/build.sh
+
 quickstart: ## the main job on this machine, with nothing installed
 	$(GO) run ./cmd/waypost quickstart
 
@@ -32,6 +35,7 @@ N ?= 2000
 SIZE ?= 2048
 BATCH ?= 1000
 FUZZTIME ?= 10s
+ARCHES ?= amd64 arm64
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
 
-.PHONY: help build quickstart test lint fuzz bench bench-relay
+.PHONY: help build packages quickstart test lint fuzz bench bench-relay

@@ -18,6 +18,7 @@ const module = "github.com/waypost-mail/waypost"
 // it one in doc/architecture.md first.
 var floors = map[string]int{
 	"": 0, "internal/smtp": 0, "internal/dkim": 0, "internal/mtalog": 0, "internal/secret": 0,
+	"packaging": 0, // files of an installation, embedded
 
 	"internal/compose/merge": 1, "internal/store": 1, "internal/route": 1, "internal/bounce": 1,
 	"internal/track": 1, "internal/agent": 1,

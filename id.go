@@ -3,7 +3,6 @@ package waypost
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -46,27 +45,51 @@ func ParseUUID(s string) (UUID, error) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return UUID{}, fmt.Errorf("%q: %w", clip(s, 40), ErrUUID)
 	}
-	at := 0
-	for _, part := range [...]string{s[0:8], s[9:13], s[14:18], s[19:23], s[24:36]} {
-		n, err := hex.Decode(u[at:], []byte(part))
-		if err != nil {
-			return UUID{}, fmt.Errorf("%q: %w", s, ErrUUID)
-		}
-		at += n
+	bad := byte(0)
+	for i, at := range uuidDigits {
+		high, low := hexValue[s[at]], hexValue[s[at+1]]
+		u[i] = high<<4 | low
+		bad |= high | low
+	}
+	if bad > 15 {
+		return UUID{}, fmt.Errorf("%q: %w", s, ErrUUID)
 	}
 	return u, nil
 }
 
+// uuidDigits is where the two digits of each byte stand in the canonical form.
+var uuidDigits = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// hexValue gives the value of a hexadecimal digit, 255 for any other byte.
+var hexValue = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 255
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	for i, c := range []byte("ABCDEF") {
+		t[c] = byte(10 + i)
+	}
+	return t
+}()
+
 // String gives the canonical lower-case form.
 func (u UUID) String() string {
 	var b [36]byte
-	hex.Encode(b[0:8], u[0:4])
-	hex.Encode(b[9:13], u[4:6])
-	hex.Encode(b[14:18], u[6:8])
-	hex.Encode(b[19:23], u[8:10])
-	hex.Encode(b[24:36], u[10:16])
-	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
+	return string(u.AppendTo(b[:0]))
+}
+
+// AppendTo appends the canonical lower-case form to b.
+func (u UUID) AppendTo(b []byte) []byte {
+	const digits = "0123456789abcdef"
+	for i, c := range u {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b = append(b, '-')
+		}
+		b = append(b, digits[c>>4], digits[c&15])
+	}
+	return b
 }
 
 // IsZero tells whether u is unset.

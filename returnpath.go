@@ -44,26 +44,29 @@ func ParseReturnPath(address string) (ReturnPath, error) {
 // is whatever follows the @ directly, and empty when something else follows.
 func FindReturnPath(sender string) (ReturnPath, bool) {
 	const mark = "bounces+"
-	for at := 0; ; {
-		i := indexFold(sender[at:], mark)
+	for plus := -1; ; {
+		i := strings.IndexByte(sender[plus+1:], '+') // rare, unlike the letters before it
 		if i < 0 {
 			return ReturnPath{}, false
 		}
-		at += i
+		plus += 1 + i
+		at := plus + 1 - len(mark)
+		if at < 0 {
+			continue
+		}
 		if r, rest, ok := cutReturnPath(sender[at:]); ok {
 			if strings.HasPrefix(rest, "@") {
 				r.Domain = strings.ToLower(rest[1:])
 			}
 			return r, true
 		}
-		at += len(mark)
 	}
 }
 
 // cutReturnPath reads bounces+{uuid}+{sub-account} from the start of s.
 func cutReturnPath(s string) (r ReturnPath, rest string, ok bool) {
 	const mark = "bounces+"
-	if len(s) < len(mark)+36+2 || !strings.EqualFold(s[:len(mark)], mark) || s[len(mark)+36] != '+' {
+	if len(s) < len(mark)+36+2 || s[len(mark)+36] != '+' || s[:len(mark)] != mark && !strings.EqualFold(s[:len(mark)], mark) {
 		return r, "", false
 	}
 	u, err := ParseUUID(s[len(mark) : len(mark)+36])
@@ -80,13 +83,4 @@ func cutReturnPath(s string) (r ReturnPath, rest string, ok bool) {
 		return r, "", false
 	}
 	return ReturnPath{UUID: u, SubAccount: id}, digits[n:], true
-}
-
-func indexFold(s, lower string) int {
-	for i := 0; i+len(lower) <= len(s); i++ {
-		if strings.EqualFold(s[i:i+len(lower)], lower) {
-			return i
-		}
-	}
-	return -1
 }

@@ -22,6 +22,7 @@ type settings struct {
 	PublicURL            string          `name:"public-url" help:"How the world reaches the HTTP address." placeholder:"URL"`
 	BounceHost           string          `help:"Host that return paths point to." placeholder:"HOST"`
 	DNSResolver          string          `name:"dns-resolver" help:"DNS server to ask; the system's without it." placeholder:"HOST:PORT"`
+	AgentPackages        string          `help:"Directory of the agent's packages that /agent/install.sh installs; agent in the data directory without it." placeholder:"DIR"`
 	AllowPrivateNetworks bool            `help:"Let providers be on loopback and private addresses."`
 	RetrySchedule        string          `help:"Pauses before each retry of a relay." default:"1h,2h,3h,4h,5h" placeholder:"LIST"`
 	Roles                []string        `help:"What this node does: api, send, bounce, track, submission, dash, or all." default:"all"`
@@ -37,6 +38,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 	c := server.Config{
 		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
 		PublicURL: s.PublicURL, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver,
+		AgentPackages:        s.AgentPackages,
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
 		Sessions: s.Sessions, Grace: s.Grace, Log: e.log, Version: version,
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,32 +24,52 @@ const checkpointMark = "WPAGENT1"
 
 var errCheckpoint = errors.New("checkpoint is damaged")
 
-// encodeCheckpoint packs a position and a correlator's snapshot: mark, length
+const checkpointHead = len(checkpointMark) + 8
+
+// writeCheckpoint writes a position and a correlator's snapshot: mark, length
 // and checksum of what follows, length of the position, position, snapshot.
-func encodeCheckpoint(p *Position, c *Correlator) ([]byte, error) {
+// The snapshot is written in pieces, as a full table is large.
+func writeCheckpoint(f io.WriteSeeker, p *Position, c *Correlator) error {
 	where, err := json.Marshal(p)
 	if err != nil {
-		return nil, fmt.Errorf("encode position: %w", err)
+		return fmt.Errorf("encode position: %w", err)
 	}
-	const head = len(checkpointMark) + 8
-	b := make([]byte, head, head+len(where)+256*c.Entries()+1024)
-	copy(b, checkpointMark)
-	b = binary.AppendUvarint(b, uint64(len(where)))
-	b = c.Snapshot(append(b, where...))
-	binary.LittleEndian.PutUint32(b[len(checkpointMark):], uint32(len(b)-head))
-	binary.LittleEndian.PutUint32(b[len(checkpointMark)+4:], crc32.Checksum(b[head:], castagnoli))
-	return b, nil
+	size, check := 0, uint32(0)
+	write := func(b []byte) {
+		if err == nil {
+			_, err = f.Write(b)
+		}
+		size += len(b)
+		check = crc32.Update(check, castagnoli, b)
+	}
+	var head [checkpointHead]byte
+	copy(head[:], checkpointMark)
+	if _, err := f.Write(head[:]); err != nil {
+		return err
+	}
+	w := writer{b: binary.AppendUvarint(nil, uint64(len(where))), out: write}
+	w.b = append(w.b, where...)
+	c.snapshot(&w)
+	write(w.b)
+	if err != nil {
+		return err
+	}
+	binary.LittleEndian.PutUint32(head[len(checkpointMark):], uint32(size))
+	binary.LittleEndian.PutUint32(head[len(checkpointMark)+4:], check)
+	if _, err = f.Seek(0, io.SeekStart); err == nil {
+		_, err = f.Write(head[:])
+	}
+	return err
 }
 
 // decodeCheckpoint is the reverse; the snapshot is not looked into.
 func decodeCheckpoint(b []byte) (p Position, snapshot []byte, err error) {
-	const head = len(checkpointMark) + 8
-	if len(b) < head || string(b[:len(checkpointMark)]) != checkpointMark {
+	if len(b) < checkpointHead || string(b[:len(checkpointMark)]) != checkpointMark {
 		return p, nil, errCheckpoint
 	}
 	size := binary.LittleEndian.Uint32(b[len(checkpointMark):])
 	check := binary.LittleEndian.Uint32(b[len(checkpointMark)+4:])
-	b = b[head:]
+	b = b[checkpointHead:]
 	if uint64(len(b)) != uint64(size) || crc32.Checksum(b, castagnoli) != check {
 		return p, nil, errCheckpoint
 	}
@@ -67,15 +88,19 @@ func decodeCheckpoint(b []byte) (p Position, snapshot []byte, err error) {
 }
 
 // saveCheckpoint writes a checkpoint and keeps the one before it.
-func saveCheckpoint(dir string, b []byte) error {
-	name := filepath.Join(dir, checkpointName)
+func saveCheckpoint(dir string, p *Position, c *Correlator) error {
+	name, temporary := filepath.Join(dir, checkpointName), filepath.Join(dir, checkpointNew)
+	err := writeFile(temporary, true, func(f *os.File) error { return writeCheckpoint(f, p, c) })
+	if err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
 	if err := os.Rename(name, filepath.Join(dir, checkpointPrev)); err != nil && !isNotExist(err) {
 		return fmt.Errorf("keep the last checkpoint: %w", err)
 	}
-	if err := writeDurably(name, filepath.Join(dir, checkpointNew), b, true); err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
+	if err := os.Rename(temporary, name); err != nil {
+		return fmt.Errorf("put checkpoint in its place: %w", err)
 	}
-	return nil
+	return syncDir(dir)
 }
 
 // loadCheckpoint gives the newest intact checkpoint and restores c from it. p

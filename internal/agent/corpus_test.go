@@ -106,10 +106,18 @@ func correlate(t testing.TB, c *Correlator, log []byte) (items []waypost.ReportI
 		if p.Parse(bytes.TrimSuffix(line, []byte("\n")), &f) {
 			c.Observe(&f, corpusNow)
 		}
-		items = append(items, c.Take()...)
+		items = append(items, reported(c)...)
 	}
 	c.Flush()
-	return append(items, c.Take()...)
+	return append(items, reported(c)...)
+}
+
+// reported gives the events found lately, in memory of their own.
+func reported(c *Correlator) (items []waypost.ReportItem) {
+	for _, e := range c.Take() {
+		items = append(items, e.Clone())
+	}
+	return items
 }
 
 // event is what identifies a final event in truth and report.

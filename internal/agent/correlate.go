@@ -11,7 +11,7 @@ import (
 // The bounds of a correlator, used where an option is zero.
 const (
 	DefaultMaxEntries = 200_000
-	DefaultMaxText    = 24 << 20 // bytes of addresses and texts kept for deferred recipients
+	DefaultMaxText    = 12 << 20 // bytes of addresses and texts kept for deferred recipients
 	DefaultHold       = 3 * time.Second
 	DefaultMaxAge     = 6 * 24 * time.Hour // a queue gives up after 5 days (maximal_queue_lifetime)
 )
@@ -34,9 +34,11 @@ type Correlator struct {
 	opts   CorrelatorOptions
 	table  table
 	held   []hold
-	out    []waypost.ReportItem
+	out    []Event
 	counts Counts
 	clock  time.Time // the latest time seen in the log
+
+	clockMicros int64 // clock in microseconds since 1970
 }
 
 // Counts is what a correlator has seen since it was made.
@@ -77,10 +79,18 @@ func NewCorrelator(o CorrelatorOptions) *Correlator {
 	return &Correlator{opts: o, table: newTable()}
 }
 
-// Observe takes one fact in; now is the wall clock.
+// Event is one item of a report before its ids are written out. Its texts may
+// share the memory of the log line they come from: encode or [Event.Clone] it
+// before that is written to.
+type Event struct {
+	UUID waypost.UUID
+	Item waypost.ReportItem // EventID and MessageID are empty
+}
+
+// Observe takes one fact in, without keeping its memory; now is the wall clock.
 func (c *Correlator) Observe(f *mtalog.Fact, now time.Time) {
 	if f.Time.After(c.clock) {
-		c.clock = f.Time
+		c.clock, c.clockMicros = f.Time, f.Time.UnixMicro()
 	}
 	if len(c.held) > 0 {
 		c.Advance(now)
@@ -89,46 +99,47 @@ func (c *Correlator) Observe(f *mtalog.Fact, now time.Time) {
 		c.outcome(f, now)
 		return
 	}
-	k := key{f.Instance, string(f.Queue)}
+	k := c.table.key(f.Instance, string(f.Queue))
 	switch f.Kind {
 	case mtalog.Fresh:
-		c.fresh(k, f)
+		c.fresh(&k, f)
 	case mtalog.Sender:
-		c.sender(k, f)
+		c.sender(&k, f)
 	case mtalog.Header:
 		if u, err := waypost.ParseUUID(f.HeaderValue); err == nil {
-			c.bind(c.entering(k), u, byHeader)
+			c.bind(c.entering(&k), u, byHeader)
 		}
 	case mtalog.MessageID:
-		e := c.entering(k)
+		e := c.entering(&k)
 		if u, ok := uuidOfMessageID(f.MessageID); ok {
 			c.bind(e, u, byMessageID)
 		}
 	case mtalog.Expired:
-		c.expired(k, f)
+		c.expired(&k, f)
 	case mtalog.Notification:
-		if e := c.table.get(k); e != nil {
+		if e := c.table.get(&k); e != nil {
 			e.notified = true
 		}
-		report := c.ensure(key{f.Instance, string(f.Next)})
-		report.null, report.parent = true, strings.Clone(string(f.Queue))
+		next := c.table.key(f.Instance, string(f.Next))
+		report := c.ensure(&next)
+		report.null, report.more().parent = true, strings.Clone(string(f.Queue))
 	case mtalog.Removed:
-		if e := c.table.get(k); e != nil && !e.gone {
+		if e := c.table.get(&k); e != nil && !e.gone {
 			c.removed(e, f)
 			c.retire(e)
 		}
 	case mtalog.Requeued:
-		if e := c.table.get(k); e != nil {
+		if e := c.table.get(&k); e != nil {
 			e.requeued = true
 		}
 	case mtalog.Deleted, mtalog.Reject:
-		c.stopped(k, f)
+		c.stopped(&k, f)
 	case mtalog.None, mtalog.Outcome:
 	}
 }
 
 // fresh begins a queue id anew.
-func (c *Correlator) fresh(k key, f *mtalog.Fact) {
+func (c *Correlator) fresh(k *key, f *mtalog.Fact) {
 	if e := c.table.get(k); e != nil {
 		c.table.drop(e)
 	}
@@ -139,7 +150,8 @@ func (c *Correlator) fresh(k key, f *mtalog.Fact) {
 	if f.Prev == "" {
 		return
 	}
-	old := c.table.get(key{f.Instance, string(f.Prev)})
+	before := c.table.key(f.Instance, string(f.Prev))
+	old := c.table.get(&before)
 	if old == nil || old == e {
 		return
 	}
@@ -147,14 +159,13 @@ func (c *Correlator) fresh(k key, f *mtalog.Fact) {
 		c.bind(e, old.uuid, byChain)
 	}
 	if old.requeued {
-		e.deferred, old.deferred = old.deferred, nil
-		e.text, old.text = old.text, 0
+		e.rest, old.rest = old.rest, nil
 		c.table.drop(old)
 	}
 }
 
 // sender takes in the queue manager's from= line, which comes with every attempt.
-func (c *Correlator) sender(k key, f *mtalog.Fact) {
+func (c *Correlator) sender(k *key, f *mtalog.Fact) {
 	rp, ours := waypost.FindReturnPath(f.Sender)
 	e := c.table.get(k)
 	if e != nil && (e.gone || ours && e.method == byReturnPath && e.uuid != rp.UUID) {
@@ -172,7 +183,7 @@ func (c *Correlator) sender(k key, f *mtalog.Fact) {
 	}
 }
 
-func (c *Correlator) stopped(k key, f *mtalog.Fact) {
+func (c *Correlator) stopped(k *key, f *mtalog.Fact) {
 	if f.Kind == mtalog.Deleted {
 		c.counts.Deleted++
 	} else {
@@ -207,23 +218,20 @@ func (c *Correlator) bind(e *entry, u waypost.UUID, m method) {
 }
 
 // ensure finds the entry of k or makes it, and remembers that it was heard of.
-func (c *Correlator) ensure(k key) *entry {
+func (c *Correlator) ensure(k *key) *entry {
 	e := c.table.get(k)
 	if e == nil {
 		e = c.table.add(k)
-		for len(c.table.byKey) > c.opts.MaxEntries || c.table.text > c.opts.MaxText && c.table.oldest() != e {
-			c.counts.Evicted++
-			c.table.drop(c.table.oldest())
-		}
+		c.bound(e)
 	}
-	e.heard = c.clock
+	e.heard = c.clockMicros
 	c.table.touch(e)
 	return e
 }
 
 // entering is ensure for lines of a message that is just coming in: what was
 // removed under the same id is another message.
-func (c *Correlator) entering(k key) *entry {
+func (c *Correlator) entering(k *key) *entry {
 	if e := c.table.get(k); e != nil && e.gone {
 		c.table.drop(e)
 	}
@@ -234,7 +242,7 @@ func (c *Correlator) entering(k key) *entry {
 // came from may still be on its way.
 func (c *Correlator) retire(e *entry) {
 	e.gone = true
-	c.table.gone = append(c.table.gone, goneID{e, c.clock})
+	c.table.gone = append(c.table.gone, goneID{e, e.serial, c.clockMicros})
 	c.table.sweep(c.clock.Add(-2*c.opts.Hold), c.clock.Add(-c.opts.MaxAge))
 }
 

@@ -80,10 +80,10 @@ func TestSnapshotAnywhere(t *testing.T) {
 			if p.Parse([]byte(strings.TrimSpace(line)), &f) {
 				c.Observe(&f, corpusNow)
 			}
-			got = append(got, c.Take()...)
+			got = append(got, reported(c)...)
 		}
 		c.Flush()
-		got = append(got, c.Take()...)
+		got = append(got, reported(c)...)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
@@ -119,7 +119,7 @@ func TestCorpusChunks(t *testing.T) {
 						c.Observe(&f, corpusNow)
 					}
 				}
-				items = append(items, c.Take()...)
+				items = append(items, reported(c)...)
 			}
 			next := NewCorrelator(CorrelatorOptions{})
 			must(t, next.Restore(c.Snapshot(nil), corpusNow))
@@ -130,7 +130,7 @@ func TestCorpusChunks(t *testing.T) {
 			must(t, err)
 		}
 		c.Flush()
-		checkTruth(t, log, rows, append(items, c.Take()...))
+		checkTruth(t, log, rows, append(items, reported(c)...))
 	})
 }
 
@@ -172,8 +172,8 @@ func TestEviction(t *testing.T) {
 		f.Sender = fmt.Sprintf("bounces+018f3c7e-1111-7222-8333-%012d+7@sp-bounce.example.com", i)
 		c.Observe(&f, corpusNow)
 	}
-	if c.Entries() != 10 || c.Counts().Evicted != 90 || len(c.table.byUUID) != 10 {
-		t.Errorf("%d entries, %d messages, %d evicted", c.Entries(), len(c.table.byUUID), c.Counts().Evicted)
+	if c.Entries() != 10 || c.Counts().Evicted != 90 || c.table.byUUID.used != 10 {
+		t.Errorf("%d entries, %d messages, %d evicted", c.Entries(), c.table.byUUID.used, c.Counts().Evicted)
 	}
 }
 
@@ -204,9 +204,9 @@ func TestHoldByWallClock(t *testing.T) {
 func TestAppendItem(t *testing.T) {
 	f := func(s string) {
 		t.Helper()
-		it := waypost.ReportItem{EventID: "e", MessageID: "m", EventType: "bounced", Recipient: s, SMTPDescription: s, SMTPCode: 550, Timestamp: waypost.Timestamp{Time: corpusNow}}
+		it := waypost.ReportItem{EventType: "bounced", Recipient: s, SMTPDescription: s, SMTPCode: 550, Timestamp: waypost.Timestamp{Time: corpusNow}}
 		var got waypost.ReportItem
-		if err := json.Unmarshal(appendItem(nil, &it), &got); err != nil {
+		if err := json.Unmarshal(new(encoder).append(nil, &Event{Item: it}), &got); err != nil {
 			t.Fatalf("%q: %v", s, err)
 		}
 		it.Recipient = strings.ToValidUTF8(s, "\uFFFD")
@@ -240,8 +240,12 @@ func FuzzCorrelator(f *testing.F) {
 				t.Fatalf("item %+v", it)
 			}
 			var back waypost.ReportItem
-			if err := json.Unmarshal(appendItem(nil, &it), &back); err != nil {
+			u, _ := waypost.ParseUUID(it.MessageID)
+			if err := json.Unmarshal(new(encoder).append(nil, &Event{UUID: u, Item: it}), &back); err != nil {
 				t.Fatal(err)
+			}
+			if diff := cmp.Diff(it, back); diff != "" {
+				t.Fatal(diff)
 			}
 		}
 		if c.Entries() > 50 {

@@ -47,8 +47,8 @@ func (c *Correlator) sent(e *entry, f *mtalog.Fact, now time.Time) {
 		c.counts.Hops++
 	case unsure:
 		h := hold{key: e.key, uuid: e.uuid, method: e.method, next: strings.Clone(string(f.Next)), item: it}
-		if young := c.table.byUUID[e.uuid]; young != nil && young != e {
-			h.other = young.queue
+		if young := c.table.youngest(&e.uuid); young != nil && young != e {
+			h.other = young.queue()
 		}
 		c.hold(h, now)
 	case delivery:
@@ -99,6 +99,7 @@ func (c *Correlator) hold(h hold, now time.Time) {
 		c.held = c.held[1:]
 	}
 	h.log, h.wall = c.clock, now
+	h.item = cloneItem(h.item)
 	c.held = append(c.held, h)
 }
 
@@ -154,7 +155,7 @@ func (c *Correlator) boundWhileHeld(e *entry) {
 			continue
 		}
 		if !h.orphan && h.key != e.key && h.uuid == e.uuid {
-			h.other = e.queue
+			h.other = e.queue()
 		}
 		kept = append(kept, h)
 	}
@@ -165,8 +166,12 @@ func (c *Correlator) boundWhileHeld(e *entry) {
 // chainFromHeld names the message of e when a held line says it was passed on
 // as e's queue id.
 func (c *Correlator) chainFromHeld(e *entry) {
+	if len(c.held) == 0 {
+		return
+	}
+	queue := e.queue()
 	for i := range c.held {
-		if h := &c.held[i]; !h.orphan && h.next == e.queue && h.key != e.key {
+		if h := &c.held[i]; !h.orphan && h.next == queue && h.key != e.key {
 			e.claimed = true
 			c.bind(e, h.uuid, byChain)
 			return

@@ -28,10 +28,11 @@ func ParseFile(ctx context.Context, name, mta string, in io.Reader, w io.Writer)
 	out := bufio.NewWriter(w)
 	var f mtalog.Fact
 	var b []byte
+	var enc encoder
 	print := func() error {
 		items := c.Take()
 		for i := range items {
-			b = append(appendItem(b[:0], &items[i]), '\n')
+			b = append(enc.append(b[:0], &items[i]), '\n')
 			if _, err := out.Write(b); err != nil {
 				return fmt.Errorf("write events: %w", err)
 			}
@@ -175,6 +176,7 @@ func Explain(ctx context.Context, what, mta, logPath string, w io.Writer) error 
 	lines := 0
 	err = x.pass(ctx, files, mta, func(line []byte, f *mtalog.Fact) error {
 		c.Observe(f, time.Now())
+		x.events(c.Take())
 		if !x.about(f) {
 			return nil
 		}
@@ -189,13 +191,22 @@ func Explain(ctx context.Context, what, mta, logPath string, w io.Writer) error 
 		return fmt.Errorf("nothing about %s in %s and its archives", what, logPath)
 	}
 	c.Flush()
-	return x.events(c.Take(), w)
+	x.events(c.Take())
+	if len(x.found) == 0 {
+		x.found = []byte("no event: no outcome yet, or no line names a message of Waypost\n")
+	}
+	if _, err := w.Write(x.found); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	return nil
 }
 
 // explainer grows a set of queue ids and messages that belong together.
 type explainer struct {
 	queues map[string]bool
 	uuids  map[waypost.UUID]bool
+	enc    encoder
+	found  []byte // events, a line each
 }
 
 func (x *explainer) pass(ctx context.Context, files []archive, mta string, f func([]byte, *mtalog.Fact) error) error {
@@ -244,21 +255,12 @@ func (x *explainer) learn(_ []byte, f *mtalog.Fact) error {
 	return nil
 }
 
-func (x *explainer) events(items []waypost.ReportItem, w io.Writer) error {
-	found := false
-	for i := range items {
-		u, err := waypost.ParseUUID(items[i].MessageID)
-		if err != nil || !x.uuids[u] && !x.queues[string(items[i].QueueID)] {
-			continue
-		}
-		found = true
-		if _, err := fmt.Fprintf(w, "event %s\n", appendItem(nil, &items[i])); err != nil {
-			return fmt.Errorf("write event: %w", err)
+// events keeps those of the events that belong to the set.
+func (x *explainer) events(events []Event) {
+	for i := range events {
+		e := &events[i]
+		if x.uuids[e.UUID] || x.queues[string(e.Item.QueueID)] {
+			x.found = append(x.enc.append(append(x.found, "event "...), e), '\n')
 		}
 	}
-	if !found {
-		_, err := fmt.Fprintln(w, "no event: no outcome yet, or no line names a message of Waypost")
-		return err
-	}
-	return nil
 }

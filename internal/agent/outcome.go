@@ -14,14 +14,14 @@ func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
 	if f.Status != mtalog.Sent && f.Status != mtalog.Bounced && f.Status != mtalog.Deferred {
 		return // address verification and words of other systems
 	}
-	k := key{f.Instance, string(f.Queue)}
-	known := c.table.get(k) != nil
-	e := c.ensure(k)
+	k := c.table.key(f.Instance, string(f.Queue))
+	known := c.table.get(&k) != nil
+	e := c.ensure(&k)
 	e.late = e.late || !known
 	if rp, ok := waypost.FindReturnPath(f.Recipient); ok || e.null {
 		c.counts.Reports++
-		if ok && e.parent != "" {
-			c.rescue(key{f.Instance, e.parent}, rp.UUID)
+		if parent := e.parent(); ok && parent != "" {
+			c.rescue(c.table.key(f.Instance, parent), rp.UUID)
 		}
 		return
 	}
@@ -44,7 +44,7 @@ func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
 // rescue names the message of a queue id whose from= line was lost, by the
 // address its bounce notification went to.
 func (c *Correlator) rescue(k key, u waypost.UUID) {
-	if parent := c.table.get(k); parent != nil && parent.uuid.IsZero() {
+	if parent := c.table.get(&k); parent != nil && parent.uuid.IsZero() {
 		c.bind(parent, u, byReturnPath)
 	}
 }
@@ -52,23 +52,25 @@ func (c *Correlator) rescue(k key, u waypost.UUID) {
 // deferral reports a deferral whose reason is new for its recipient, and
 // remembers it: an expiry has no line of its own for each recipient.
 func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
+	r := e.more()
 	reason := reasonOf(f)
-	i := slices.IndexFunc(e.deferred, func(d deferral) bool { return d.to == f.Recipient })
-	repeated := i >= 0 && e.deferred[i].reason == reason
+	i := slices.IndexFunc(r.deferred, func(d deferral) bool { return d.to == f.Recipient })
+	repeated := i >= 0 && r.deferred[i].reason == reason
 	if i < 0 {
-		if len(e.deferred) >= maxDeferrals {
+		if len(r.deferred) >= maxDeferrals {
 			return
 		}
-		i = len(e.deferred)
-		e.deferred = append(e.deferred, deferral{to: strings.Clone(f.Recipient)})
+		i = len(r.deferred)
+		r.deferred = append(r.deferred, deferral{to: strings.Clone(f.Recipient)})
 	} else {
-		c.addText(e, -e.deferred[i].size())
+		c.addText(e, -r.deferred[i].size())
 	}
-	d := &e.deferred[i]
-	d.recipient = strings.Clone(recipientOf(f))
-	d.round = e.round
-	d.reason, d.code, d.relay = reason, f.Code, strings.Clone(clip(f.Relay, maxItemWord))
-	d.enhanced, d.text = strings.Clone(clip(f.Enhanced, maxItemWord)), strings.Clone(clip(f.Description, maxItemText))
+	d := &r.deferred[i]
+	d.round, d.reason, d.code = e.round, reason, f.Code
+	keep(&d.recipient, recipientOf(f))
+	keep(&d.relay, clip(f.Relay, maxItemWord))
+	keep(&d.enhanced, clip(f.Enhanced, maxItemWord))
+	keep(&d.text, clip(f.Description, maxItemText))
 	c.addText(e, d.size())
 	switch {
 	case repeated:
@@ -78,19 +80,41 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 	default:
 		c.emit(e.uuid, e.method, itemOf(f, waypost.ReportDeferred))
 	}
+	c.bound(e)
+}
+
+// keep copies a text unless the same is there already: a message that waits
+// for days is refused for one reason.
+func keep(to *string, s string) {
+	if *to != s {
+		*to = strings.Clone(s)
+	}
+}
+
+// bound forgets the ids heard of least lately while there are too many, or
+// too many bytes of text. It spares e.
+func (c *Correlator) bound(e *entry) {
+	for t := &c.table; t.size() > c.opts.MaxEntries || t.text > c.opts.MaxText; {
+		oldest := t.oldest()
+		if oldest == e {
+			return
+		}
+		c.counts.Evicted++
+		t.drop(oldest)
+	}
 }
 
 func (c *Correlator) addText(e *entry, n int) {
-	e.text += n
+	e.rest.text += n
 	c.table.text += n
 }
 
 // settle forgets the deferral of a recipient that got a final outcome.
 func (c *Correlator) settle(e *entry, to string) {
-	for i := range e.deferred {
-		if e.deferred[i].to == to {
-			c.addText(e, -e.deferred[i].size())
-			e.deferred = slices.Delete(e.deferred, i, i+1)
+	for i := range e.deferrals() {
+		if d := &e.rest.deferred[i]; d.to == to {
+			c.addText(e, -d.size())
+			e.rest.deferred = slices.Delete(e.rest.deferred, i, i+1)
 			return
 		}
 	}
@@ -98,7 +122,7 @@ func (c *Correlator) settle(e *entry, to string) {
 
 // expired reports every recipient that was still deferred as soft bounced,
 // with the reason of its last deferral (D-43).
-func (c *Correlator) expired(k key, f *mtalog.Fact) {
+func (c *Correlator) expired(k *key, f *mtalog.Fact) {
 	e := c.table.get(k)
 	if e == nil {
 		c.counts.NotSeen++
@@ -115,23 +139,31 @@ func (c *Correlator) expired(k key, f *mtalog.Fact) {
 // there are more of them than the queue manager had left, final lines were
 // lost; those that the last attempt did not mention are then in doubt.
 func (c *Correlator) giveUp(e *entry, at time.Time) {
-	doubt := len(e.deferred) > int(e.left)
-	for i := range e.deferred {
-		d := &e.deferred[i]
+	if e.rest == nil {
+		return
+	}
+	doubt := len(e.rest.deferred) > int(e.left)
+	for i := range e.rest.deferred {
+		d := &e.rest.deferred[i]
 		if doubt && d.round != e.round {
 			c.counts.OutcomesLost++
 			continue
 		}
 		if !e.uuid.IsZero() && !e.null {
-			c.emit(e.uuid, e.method, waypost.ReportItem{
-				EventType: waypost.ReportSoftBounced, Recipient: d.recipient, Timestamp: waypost.Timestamp{Time: at},
-				SMTPCode: d.code, EnhancedCode: d.enhanced, SMTPDescription: d.text, Relay: d.relay,
-				QueueID: waypost.QueueID(e.queue),
-			})
+			c.softBounce(e, d, at)
 		}
 	}
-	c.addText(e, -e.text)
-	e.deferred = nil
+	c.addText(e, -e.rest.text)
+	e.rest.deferred = nil
+}
+
+// softBounce reports a recipient that was given up, with its last reason.
+func (c *Correlator) softBounce(e *entry, d *deferral, at time.Time) {
+	c.emit(e.uuid, e.method, waypost.ReportItem{
+		EventType: waypost.ReportSoftBounced, Recipient: d.recipient, Timestamp: waypost.Timestamp{Time: at},
+		SMTPCode: d.code, EnhancedCode: d.enhanced, SMTPDescription: d.text, Relay: d.relay,
+		QueueID: waypost.QueueID(e.queue()),
+	})
 }
 
 // removed looks for outcomes whose lines were lost. A notification without a
@@ -141,7 +173,7 @@ func (c *Correlator) removed(e *entry, f *mtalog.Fact) {
 		return
 	}
 	missing := int64(e.left - e.done)
-	if n := int64(len(e.deferred)); n > 0 {
+	if n := int64(len(e.deferrals())); n > 0 {
 		if e.notified && !e.bounced {
 			c.giveUp(e, f.Time)
 			missing -= n
@@ -184,14 +216,12 @@ func (c *Correlator) emit(u waypost.UUID, m method, it waypost.ReportItem) {
 		c.counts.Chain++
 	case unknown:
 	}
-	it.MessageID = u.String()
-	it.EventID = eventID(u, &it)
-	c.out = append(c.out, it)
+	c.out = append(c.out, Event{u, it})
 }
 
-// Take gives the items since the last call; the slice is good until the next
+// Take gives the events since the last call; the slice is good until the next
 // call of a method.
-func (c *Correlator) Take() []waypost.ReportItem {
+func (c *Correlator) Take() []Event {
 	out := c.out
 	c.out = c.out[:0]
 	return out
@@ -201,7 +231,7 @@ func (c *Correlator) Take() []waypost.ReportItem {
 func (c *Correlator) Counts() Counts { return c.counts }
 
 // Entries is the number of queue ids remembered.
-func (c *Correlator) Entries() int { return len(c.table.byKey) }
+func (c *Correlator) Entries() int { return c.table.size() }
 
 // Held is the number of outcomes that wait for a decision.
 func (c *Correlator) Held() int { return len(c.held) }

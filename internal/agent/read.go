@@ -19,6 +19,7 @@ type logReader struct {
 	watch   *watcher
 	parser  mtalog.Parser
 	corr    *Correlator
+	encoder encoder
 	encoded []byte // events read off the log that are not on disk yet
 	ends    []int  // where each of them ends
 	changed bool   // something was read since the last checkpoint
@@ -215,12 +216,12 @@ func (r *logReader) encode(now time.Time) {
 	}
 	r.changed = true
 	for i := range items {
-		r.encoded = appendItem(r.encoded, &items[i])
+		r.encoded = r.encoder.append(r.encoded, &items[i])
 		r.ends = append(r.ends, len(r.encoded))
 	}
 	r.a.status.with(func(s *status) {
 		for i := range items {
-			s.events[items[i].EventType]++
+			s.events[items[i].Item.EventType]++
 		}
 		s.lastEvent = now
 	})
@@ -286,11 +287,7 @@ func (r *logReader) checkpoint(now time.Time, final bool) error {
 	}
 	p := r.tailer.Position()
 	start := time.Now()
-	b, err := encodeCheckpoint(&p, r.corr)
-	if err != nil {
-		return err
-	}
-	if err := saveCheckpoint(r.a.cfg.StateDir, b); err != nil {
+	if err := saveCheckpoint(r.a.cfg.StateDir, &p, r.corr); err != nil {
 		return err
 	}
 	r.turns = stats

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/mtalog"
 )
 
 // snapshotVersion heads a snapshot; another version is refused.
@@ -17,17 +18,24 @@ var errSnapshot = errors.New("snapshot is damaged")
 // Snapshot appends everything a correlator remembers to b, in an encoding of
 // its own: varints and length-prefixed strings behind a version.
 func (c *Correlator) Snapshot(b []byte) []byte {
-	w := writer{append(b, snapshotVersion)}
+	w := writer{b: b}
+	c.snapshot(&w)
+	return w.b
+}
+
+func (c *Correlator) snapshot(w *writer) {
+	w.b = append(w.b, snapshotVersion)
 	w.time(c.clock)
-	w.uint(uint64(len(c.table.byKey)))
+	w.uint(uint64(c.table.size()))
 	for e := c.table.first; e != nil; e = e.younger {
-		w.entry(e)
+		w.entry(e, c.table.instances)
+		w.spill()
 	}
 	w.uint(uint64(len(c.held)))
 	for i := range c.held {
-		w.hold(&c.held[i])
+		w.hold(&c.held[i], c.table.instances)
+		w.spill()
 	}
-	return w.b
 }
 
 // Restore replaces what the correlator remembers by a snapshot. Held outcomes
@@ -35,11 +43,12 @@ func (c *Correlator) Snapshot(b []byte) []byte {
 func (c *Correlator) Restore(b []byte, now time.Time) error {
 	c.table, c.held, c.clock = newTable(), nil, time.Time{}
 	r := reader{b: b}
-	if err := c.restore(&r, now); err != nil {
+	err := c.restore(&r, now)
+	if err != nil {
 		c.table, c.held, c.clock = newTable(), nil, time.Time{}
-		return err
 	}
-	return nil
+	c.clockMicros = c.clock.UnixMicro()
+	return err
 }
 
 func (c *Correlator) restore(r *reader, now time.Time) error {
@@ -51,7 +60,7 @@ func (c *Correlator) restore(r *reader, now time.Time) error {
 		r.entry(&c.table)
 	}
 	for n := r.count(); n > 0 && r.ok(); n-- {
-		h := r.hold()
+		h := r.hold(&c.table)
 		h.log, h.wall = c.clock, now
 		c.held = append(c.held, h)
 	}
@@ -60,7 +69,7 @@ func (c *Correlator) restore(r *reader, now time.Time) error {
 	}
 	for e := c.table.first; e != nil; e = e.younger {
 		if e.gone {
-			c.table.gone = append(c.table.gone, goneID{e, e.heard})
+			c.table.gone = append(c.table.gone, goneID{e, e.serial, e.heard})
 		}
 	}
 	return nil
@@ -68,7 +77,32 @@ func (c *Correlator) restore(r *reader, now time.Time) error {
 
 // writer appends values; reader takes them off again and stays bad once it
 // met a value that does not fit.
-type writer struct{ b []byte }
+type writer struct {
+	b   []byte
+	out func([]byte) // takes what was written so far, when it gets long; nil keeps all
+}
+
+// spill hands over what was written, so that a large table needs no copy of
+// its size in memory.
+func (w *writer) spill() {
+	if w.out != nil && len(w.b) >= 64<<10 {
+		w.out(w.b)
+		w.b = w.b[:0]
+	}
+}
+
+func (w *writer) key(k *key, instances []string) {
+	instance := ""
+	if int(k.instance) < len(instances) {
+		instance = instances[k.instance]
+	}
+	w.string(instance)
+	w.uint(uint64(k.size))
+	w.b = append(w.b, k.id[:k.size]...)
+}
+
+// micros writes a time as w.time does.
+func (w *writer) micros(n int64) { w.uint(uint64(max(n, 0)) + 1) }
 
 func (w *writer) uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 
@@ -82,9 +116,8 @@ func (w *writer) time(t time.Time) {
 	w.uint(uint64(max(t.UnixMicro(), 0)) + 1)
 }
 
-func (w *writer) entry(e *entry) {
-	w.string(e.instance)
-	w.string(e.queue)
+func (w *writer) entry(e *entry, instances []string) {
+	w.key(&e.key, instances)
 	w.b = append(w.b, e.uuid[:]...)
 	flags := uint64(0)
 	for i, set := range []bool{e.null, e.gone, e.notified, e.bounced, e.expired, e.requeued, e.claimed, e.late} {
@@ -97,10 +130,10 @@ func (w *writer) entry(e *entry) {
 	w.uint(uint64(e.done))
 	w.uint(uint64(e.round))
 	w.uint(e.linked)
-	w.time(e.heard)
-	w.string(e.parent)
-	w.uint(uint64(len(e.deferred)))
-	for _, d := range e.deferred {
+	w.micros(e.heard)
+	w.string(e.parent())
+	w.uint(uint64(len(e.deferrals())))
+	for _, d := range e.deferrals() {
 		w.string(d.to)
 		w.string(d.recipient)
 		w.string(d.relay)
@@ -112,9 +145,8 @@ func (w *writer) entry(e *entry) {
 	}
 }
 
-func (w *writer) hold(h *hold) {
-	w.string(h.instance)
-	w.string(h.queue)
+func (w *writer) hold(h *hold, instances []string) {
+	w.key(&h.key, instances)
 	w.b = append(w.b, h.uuid[:]...)
 	w.b = append(w.b, byte(h.method))
 	w.string(h.next)
@@ -214,37 +246,51 @@ func (r *reader) method() method {
 	return m
 }
 
-func (r *reader) entry(t *table) {
+func (r *reader) key(t *table) key {
 	instance, queue := r.string(), r.string()
+	r.bad = r.bad || queue == "" || len(queue) > mtalog.MaxQueueID
+	if r.bad {
+		return key{}
+	}
+	return t.key(instance, queue)
+}
+
+func (r *reader) entry(t *table) {
+	k := r.key(t)
 	u, m, flags := r.uuid(), r.method(), r.byte()
-	if r.bad || t.get(key{instance, queue}) != nil {
+	if r.bad || t.get(&k) != nil {
 		r.bad = true
 		return
 	}
-	e := t.add(key{instance, queue})
+	e := t.add(&k)
 	e.uuid, e.method = u, m
 	for i, set := range []*bool{&e.null, &e.gone, &e.notified, &e.bounced, &e.expired, &e.requeued, &e.claimed, &e.late} {
 		*set = flags&(1<<i) != 0
 	}
 	e.left, e.done, e.round = int32(r.small()), int32(r.small()), int32(r.small())
-	e.linked, e.heard, e.parent = r.uint(), r.time(), r.string()
+	e.linked, e.heard = r.uint(), r.time().UnixMicro()
+	if parent := r.string(); parent != "" {
+		e.more().parent = parent
+	}
 	for n := r.count(); n > 0 && r.ok(); n-- {
 		d := deferral{
 			to: r.string(), recipient: r.string(), relay: r.string(), enhanced: r.string(), text: r.string(),
 			code: r.small(), round: int32(r.small()), reason: r.uint(),
 		}
-		e.deferred = append(e.deferred, d)
-		e.text += d.size()
+		e.more().deferred = append(e.more().deferred, d)
+		e.rest.text += d.size()
 	}
-	t.text += e.text
+	if e.rest != nil {
+		t.text += e.rest.text
+	}
 	t.links = max(t.links, e.linked)
-	if other := t.byUUID[u]; !u.IsZero() && (other == nil || other.linked < e.linked) {
-		t.byUUID[u] = e
+	if other := t.youngest(&u); !u.IsZero() && (other == nil || other.linked < e.linked) {
+		t.relink(e)
 	}
 }
 
-func (r *reader) hold() (h hold) {
-	h.instance, h.queue = r.string(), r.string()
+func (r *reader) hold(t *table) (h hold) {
+	h.key = r.key(t)
 	h.uuid, h.method = r.uuid(), r.method()
 	h.next, h.other = r.string(), r.string()
 	flags := r.uint()

@@ -250,15 +250,11 @@ func syncDir(dir string) error {
 // writeDurably replaces a file by way of a temporary one, so that a crash
 // leaves the old or the new content.
 func writeDurably(name, temporary string, content []byte, fsync bool) error {
-	f, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+	err := writeFile(temporary, fsync, func(f *os.File) error {
+		_, err := f.Write(content)
 		return err
-	}
-	_, err = f.Write(content)
-	if err == nil && fsync {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(temporary, name); err != nil {
@@ -268,6 +264,18 @@ func writeDurably(name, temporary string, content []byte, fsync bool) error {
 		return syncDir(filepath.Dir(name))
 	}
 	return nil
+}
+
+// writeFile makes a file and fills it by write.
+func writeFile(name string, fsync bool, write func(*os.File) error) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = write(f); err == nil && fsync {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

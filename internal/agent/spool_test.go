@@ -169,18 +169,16 @@ func TestCheckpointDamage(t *testing.T) {
 	c := NewCorrelator(CorrelatorOptions{})
 	correlate(t, c, []byte(story(1, "a@dest.example")))
 	var saved [][]byte
+	dir := t.TempDir()
 	for _, offset := range []int64{5, 700} {
-		b, err := encodeCheckpoint(&Position{File: "mail.log", Offset: offset}, c)
+		if err := saveCheckpoint(dir, &Position{File: "mail.log", Offset: offset}, c); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, checkpointName))
 		if err != nil {
 			t.Fatal(err)
 		}
 		saved = append(saved, b)
-	}
-	dir := t.TempDir()
-	for _, b := range saved {
-		if err := saveCheckpoint(dir, b); err != nil {
-			t.Fatal(err)
-		}
 	}
 	p, warning := loadCheckpoint(dir, NewCorrelator(CorrelatorOptions{}), time.Now())
 	if p == nil || p.Offset != 700 || warning != nil {
@@ -255,7 +253,11 @@ func FuzzSpoolRecords(f *testing.F) {
 func FuzzCheckpoint(f *testing.F) {
 	c := NewCorrelator(CorrelatorOptions{})
 	correlate(f, c, []byte(story(1, "a@dest.example")))
-	b, err := encodeCheckpoint(&Position{File: "mail.log"}, c)
+	dir := f.TempDir()
+	if err := saveCheckpoint(dir, &Position{File: "mail.log"}, c); err != nil {
+		f.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, checkpointName))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,14 +1,12 @@
 package agent
 
 import (
+	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/waypost-mail/waypost"
 )
-
-// key names a message in a queue. Two instances of Postfix that write into one
-// log may use the same id.
-type key struct{ instance, queue string }
 
 // method is how a queue id got its message, in the order of D-42.
 type method uint8
@@ -30,6 +28,9 @@ func (m method) String() string { return methodNames[m] }
 type entry struct {
 	key
 	uuid     waypost.UUID
+	keyHash  uint32
+	uuidHash uint32
+	number   uint32 // its place in the table's slab
 	method   method
 	null     bool  // from=<>: a bounce notification, never an event
 	gone     bool  // removed; waits to be forgotten
@@ -42,14 +43,41 @@ type entry struct {
 	left     int32 // recipients still to do at the last from= line
 	done     int32 // final outcomes since then
 	round    int32 // attempts: from= lines seen
-	heard    time.Time
+	serial   uint64
+	linked   uint64 // when its message became known, as a serial number
+	heard    int64  // microseconds since 1970
+	rest     *rest  // what few entries have
+
+	older, younger *entry // in order of the last line about them
+}
+
+// rest is the part of an entry that only a notification or a deferral needs.
+type rest struct {
 	parent   string // of a notification: the queue id it speaks of
 	deferred []deferral
 	text     int // bytes of deferred
+}
 
-	linked uint64 // when its message became known, as a serial number
+func (e *entry) more() *rest {
+	if e.rest == nil {
+		e.rest = &rest{}
+	}
+	return e.rest
+}
 
-	older, younger *entry // in order of the last line about them
+// deferrals gives the recipients that are deferred as far as known.
+func (e *entry) deferrals() []deferral {
+	if e.rest == nil {
+		return nil
+	}
+	return e.rest.deferred
+}
+
+func (e *entry) parent() string {
+	if e.rest == nil {
+		return ""
+	}
+	return e.rest.parent
 }
 
 // deferral is the last deferral of one recipient.
@@ -64,107 +92,181 @@ type deferral struct {
 	reason    uint64 // hash of what makes two deferrals the same
 }
 
-// size is the deferral's share of the bytes of text remembered.
-func (d *deferral) size() int { return len(d.to) + len(d.recipient) + len(d.relay) + len(d.text) }
+// size is the deferral's share of the bytes of text remembered: its words and
+// itself, doubled as slices grow that way.
+func (d *deferral) size() int {
+	return len(d.to) + len(d.recipient) + len(d.relay) + len(d.text) + len(d.enhanced) + 2*int(unsafe.Sizeof(*d))
+}
 
 const maxDeferrals = 200 // recipients of one queue id whose deferral is remembered
 
 type goneID struct {
-	e  *entry
-	at time.Time
+	e      *entry
+	serial uint64 // of e then; another means that e is used again
+	at     int64
 }
 
-// table holds the entries by queue id, by message and in order of age.
+// slabSize is how many entries are allocated at once.
+const slabSize = 256
+
+// table holds the entries by queue id, by message and in order of age. Entries
+// stand in slabs and are used again, so that a log of any length makes no
+// garbage.
 type table struct {
-	byKey     map[key]*entry
-	byUUID    map[waypost.UUID]*entry // the youngest queue id of each message
-	links     uint64                  // serial number of the last link
-	hot       *entry                  // found last
-	first     *entry                  // not heard of for longest
+	slabs     [][]entry
+	free      []uint32
+	byKey     index
+	byUUID    index // the youngest queue id of each message
+	links     uint64
+	serial    uint64
+	hot       *entry // found last
+	first     *entry // not heard of for longest
 	last      *entry
 	gone      []goneID
 	text      int
 	instances []string
+	instance  uint8 // found last
 }
 
+// maxInstances bounds how many instances are told apart; all further ones
+// share the last number.
 const maxInstances = 16
 
-func newTable() table {
-	return table{byKey: map[key]*entry{}, byUUID: map[waypost.UUID]*entry{}}
+func newTable() table { return table{} }
+
+func (t *table) entry(number uint32) *entry {
+	return &t.slabs[number/slabSize][number%slabSize]
 }
 
-// get finds the entry of k. Lines about one message tend to stand together.
-func (t *table) get(k key) *entry {
-	if h := t.hot; h != nil && h.queue == k.queue && h.instance == k.instance {
-		return h
+// size is the number of entries.
+func (t *table) size() int { return t.byKey.used }
+
+// key packs an instance's queue id.
+func (t *table) key(instance, queue string) key {
+	if int(t.instance) < len(t.instances) && t.instances[t.instance] == instance {
+		return makeKey(t.instance, queue)
 	}
-	e := t.byKey[k]
-	if e != nil {
-		t.hot = e
-	}
-	return e
+	t.instance = t.intern(instance)
+	return makeKey(t.instance, queue)
 }
 
-func (t *table) oldest() *entry { return t.first }
-
-// add makes an entry, with a key of its own memory.
-func (t *table) add(k key) *entry {
-	own := make([]byte, 0, len(k.instance)+len(k.queue))
-	own = append(append(own, k.queue...), k.instance...)
-	s := string(own)
-	e := &entry{key: key{instance: t.intern(k.instance, s[len(k.queue):]), queue: s[:len(k.queue)]}}
-	t.byKey[e.key] = e
-	t.hot = e
-	t.push(e)
-	return e
-}
-
-func (t *table) intern(instance, own string) string {
-	for _, known := range t.instances {
+func (t *table) intern(instance string) uint8 {
+	for i, known := range t.instances {
 		if known == instance {
-			return known
+			return uint8(i)
 		}
 	}
 	if len(t.instances) < maxInstances {
-		t.instances = append(t.instances, own)
+		t.instances = append(t.instances, strings.Clone(instance))
 	}
-	return own
+	return uint8(len(t.instances) - 1)
 }
 
-// find looks a queue id up in every instance.
-func (t *table) find(queue string) *entry {
-	for _, instance := range t.instances {
-		if e := t.byKey[key{instance, queue}]; e != nil {
+// get finds the entry of k. Lines about one message tend to stand together.
+func (t *table) get(k *key) *entry {
+	if h := t.hot; h != nil && h.key == *k {
+		return h
+	}
+	if t.byKey.used == 0 {
+		return nil
+	}
+	mask := t.byKey.mask()
+	for i := k.hash() & mask; t.byKey.slots[i] != 0; i = (i + 1) & mask {
+		if e := t.entry(t.byKey.slots[i] - 1); e.key == *k {
+			t.hot = e
 			return e
 		}
 	}
 	return nil
 }
 
-func (t *table) drop(e *entry) {
-	if t.byKey[e.key] != e {
-		return
+func (t *table) oldest() *entry { return t.first }
+
+// add makes an entry for a key that has none.
+func (t *table) add(k *key) *entry {
+	if len(t.free) == 0 {
+		base := uint32(len(t.slabs) * slabSize)
+		t.slabs = append(t.slabs, make([]entry, slabSize))
+		for i := range uint32(slabSize) {
+			t.free = append(t.free, base+slabSize-1-i)
+		}
 	}
-	delete(t.byKey, e.key)
+	number := t.free[len(t.free)-1]
+	t.free = t.free[:len(t.free)-1]
+	t.serial++
+	e := t.entry(number)
+	*e = entry{key: *k, keyHash: k.hash(), number: number, serial: t.serial}
+	t.byKey.put(e.keyHash, number, t.keyHashOf)
+	t.hot = e
+	t.push(e)
+	return e
+}
+
+func (t *table) keyHashOf(number uint32) uint32  { return t.entry(number).keyHash }
+func (t *table) uuidHashOf(number uint32) uint32 { return t.entry(number).uuidHash }
+
+// find looks a queue id up in every instance.
+func (t *table) find(queue string) *entry {
+	if queue == "" {
+		return nil
+	}
+	for i := range t.instances {
+		k := makeKey(uint8(i), queue)
+		if e := t.get(&k); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// drop forgets an entry; e must not be used afterwards.
+func (t *table) drop(e *entry) {
+	t.byKey.remove(e.keyHash, e.number, t.keyHashOf)
 	if t.hot == e {
 		t.hot = nil
 	}
 	t.unlink(e)
 	t.cut(e)
-	t.text -= e.text
-	e.text = 0
+	if e.rest != nil {
+		t.text -= e.rest.text
+		e.rest = nil
+	}
+	e.serial = 0
+	t.free = append(t.free, e.number)
+}
+
+// youngest gives the youngest queue id of a message.
+func (t *table) youngest(u *waypost.UUID) *entry {
+	if t.byUUID.used == 0 {
+		return nil
+	}
+	mask := t.byUUID.mask()
+	for i := hashUUID(u) & mask; t.byUUID.slots[i] != 0; i = (i + 1) & mask {
+		if e := t.entry(t.byUUID.slots[i] - 1); e.uuid == *u {
+			return e
+		}
+	}
+	return nil
 }
 
 // link makes e the youngest queue id of its message.
 func (t *table) link(e *entry) {
 	t.links++
 	e.linked = t.links
-	t.byUUID[e.uuid] = e
+	t.relink(e)
+}
+
+func (t *table) relink(e *entry) {
+	if old := t.youngest(&e.uuid); old != nil {
+		t.unlink(old)
+	}
+	e.uuidHash = hashUUID(&e.uuid)
+	t.byUUID.put(e.uuidHash, e.number, t.uuidHashOf)
 }
 
 func (t *table) unlink(e *entry) {
-	if t.byUUID[e.uuid] == e {
-		delete(t.byUUID, e.uuid)
+	if !e.uuid.IsZero() {
+		t.byUUID.remove(e.uuidHash, e.number, t.uuidHashOf)
 	}
 }
 
@@ -204,15 +306,15 @@ const maxGone = 2048 // removed ids that wait to be forgotten
 // sweep forgets ids removed before gone and ids not heard of since stale.
 func (t *table) sweep(gone, stale time.Time) {
 	n := 0
-	for n < len(t.gone) && (t.gone[n].at.Before(gone) || len(t.gone)-n > maxGone) {
-		if e := t.gone[n].e; e.gone {
-			t.drop(e)
+	for limit := gone.UnixMicro(); n < len(t.gone) && (t.gone[n].at < limit || len(t.gone)-n > maxGone); n++ {
+		if g := t.gone[n]; g.e.serial == g.serial && g.e.gone {
+			t.drop(g.e)
 		}
-		t.gone[n].e = nil
-		n++
 	}
-	t.gone = t.gone[n:]
-	for t.first != nil && t.first.heard.Before(stale) {
+	if t.gone = t.gone[n:]; len(t.gone) == 0 {
+		t.gone = nil
+	}
+	for limit := stale.UnixMicro(); t.first != nil && t.first.heard < limit; {
 		t.drop(t.first)
 	}
 }

@@ -112,7 +112,7 @@ func facts(t testing.TB, mta string, logs ...[]byte) (all []mtalog.Fact) {
 		for sc.Scan() {
 			var f mtalog.Fact
 			if p.Parse(sc.Bytes(), &f) {
-				all = append(all, f)
+				all = append(all, f.Clone())
 			}
 		}
 		if err := sc.Err(); err != nil {
@@ -146,7 +146,7 @@ func journalFacts(t testing.TB, journal []byte) (all []mtalog.Fact) {
 		}
 		var f mtalog.Fact
 		if p.ParseMessage(entry.Identifier, time.UnixMicro(entry.Micros), []byte(text), &f) {
-			all = append(all, f)
+			all = append(all, f.Clone())
 		}
 	}
 }

@@ -10,8 +10,7 @@ import (
 // arrival is a Sender fact that carries the Message-ID: too. Exim logs no enhanced code of its
 // own: Enhanced comes from the server's words. Process is the transport.
 type exim struct {
-	clock   clock
-	strings block
+	clock clock
 }
 
 // Parse implements Parser. Fact.Host stays empty: the main log does not name it.
@@ -85,7 +84,7 @@ func eximIDLen(b []byte) int {
 // read gives the fact of a text that begins with a message ID.
 func (p *exim) read(text []byte, f *Fact) bool {
 	*f = Fact{}
-	s := p.strings.clean(bytes.TrimRight(text, " \r\n"))
+	s := view(bytes.TrimRight(text, " \r\n"))
 	id, s, _ := strings.Cut(s, " ")
 	f.Queue = QueueID(id)
 	flag, rest, _ := strings.Cut(s, " ")

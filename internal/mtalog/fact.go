@@ -14,6 +14,10 @@ func (id QueueID) Clone() QueueID {
 	return QueueID(strings.Clone(string(id)))
 }
 
+// MaxQueueID is the longest queue ID in letters that is taken for one. Postfix's long IDs have at
+// most 23, Exim's 23, OpenSMTPD's 16.
+const MaxQueueID = 30
+
 // Kind says what a line told.
 type Kind uint8
 
@@ -69,9 +73,9 @@ func (s Status) String() string {
 }
 
 // Fact is what one line says. Parse overwrites all of it when it answers true and leaves it
-// undefined otherwise. Its strings are good for ever but are carved from 4 KiB blocks that many
-// lines share: what is kept for long (a table key, the reason of a deferral) must be cloned with
-// QueueID.Clone or strings.Clone, or it keeps its block alive.
+// undefined otherwise. Its strings share the memory of the line they were read from and are good
+// until that memory is written to: what is kept beyond must be cloned, with QueueID.Clone,
+// strings.Clone or as a whole with [Fact.Clone].
 type Fact struct {
 	Kind     Kind
 	Time     time.Time // in UTC; whole seconds where the log has no fraction
@@ -104,4 +108,17 @@ type Fact struct {
 	Code        int    // SMTP reply code at the start of Reply; 0 when there is none
 	Description string // the whole explanation, outermost parentheses removed
 	Reply       string // the server's own words inside Description; "" when no server spoke
+}
+
+// Clone gives the fact in memory of its own.
+func (f *Fact) Clone() Fact {
+	g := *f
+	g.Queue, g.Next, g.Prev = f.Queue.Clone(), f.Next.Clone(), f.Prev.Clone()
+	for _, s := range []*string{
+		&g.Sender, &g.MessageID, &g.Header, &g.HeaderValue, &g.Recipient, &g.OrigTo, &g.Relay, &g.RelayHost,
+		&g.RelayIP, &g.StatusWord, &g.Enhanced, &g.Description, &g.Reply, &g.Process,
+	} {
+		*s = strings.Clone(*s)
+	}
+	return g
 }

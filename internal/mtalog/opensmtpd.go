@@ -10,10 +10,9 @@ import (
 // and the outcome together, so its Outcome has Sender set and needs no memory of earlier lines.
 // Queue is the envelope ID, one per recipient.
 type opensmtpd struct {
-	clock   clock
-	strings block
-	tags    tags
-	host    string
+	clock clock
+	tags  tags
+	host  string
 }
 
 // What is ours: `SESSION mta delivery evpid=...`, where local deliveries say mda, and
@@ -33,7 +32,7 @@ func (p *opensmtpd) Parse(line []byte, f *Fact) bool {
 		return false
 	}
 	at, ok := p.clock.parse(pre.stamp)
-	if !ok || !p.read(p.tags.get(pre.tag), pre.text, f) {
+	if !ok || !pre.bareTag() || !p.read(p.tags.get(pre.tag), pre.text, f) {
 		return false
 	}
 	if string(pre.host) != p.host {
@@ -62,7 +61,7 @@ func (p *opensmtpd) read(t *tag, text []byte, f *Fact) bool {
 			return false
 		}
 		*f = Fact{Kind: Expired, Tag: t.whole, Instance: t.instance}
-		return f.readExpiry(p.strings.clean(bytes.TrimRight(text, " \r\n")))
+		return f.readExpiry(view(bytes.TrimRight(text, " \r\n")))
 	}
 	session, process, found := bytes.Cut(session, []byte(" "))
 	if !found || len(session) != 16 || (string(process) != "mta" && string(process) != "mda") {
@@ -72,10 +71,10 @@ func (p *opensmtpd) read(t *tag, text []byte, f *Fact) bool {
 	if string(process) == "mda" {
 		f.Process = "mda"
 	}
-	s := p.strings.clean(bytes.TrimRight(text, " \r\n"))
+	s := view(bytes.TrimRight(text, " \r\n"))
 	s = s[len(session)+1+len(process)+len(deliveryMark):]
 	id, s, _ := strings.Cut(s, " ")
-	if f.Queue = QueueID(id); id == "" {
+	if f.Queue = QueueID(id); id == "" || len(id) > MaxQueueID {
 		return false
 	}
 	return f.readDelivery(s)
@@ -120,7 +119,7 @@ func (f *Fact) readDelivery(s string) bool {
 func (f *Fact) readExpiry(s string) bool {
 	agent, s, _ := strings.Cut(s, expiryMark)
 	id, s, ok := strings.Cut(s, ": ")
-	if !ok || id == "" || strings.Contains(id, " ") || strings.Contains(agent, " ") {
+	if !ok || id == "" || len(id) > MaxQueueID || strings.Contains(id, " ") || strings.Contains(agent, " ") {
 		return false
 	}
 	f.Process, f.Queue, f.StatusWord = agent, QueueID(id), "expired"

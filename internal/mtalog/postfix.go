@@ -8,10 +8,10 @@ import (
 
 // postfix reads the log of Postfix 2.3 and later, of any instance and with any syslog_name.
 type postfix struct {
-	clock   clock
-	strings block
-	tags    tags
-	host    string
+	clock    clock
+	tags     tags
+	host     string
+	stampLen int // of the last line that said something
 }
 
 func newPostfix(o Options) *postfix {
@@ -23,9 +23,11 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 	if len(line) > MaxLine {
 		return false
 	}
-	pre, ok := cutPrefix(line)
+	pre, ok := p.likeLast(line)
 	if !ok {
-		return false
+		if pre, ok = cutPrefix(line); !ok {
+			return false
+		}
 	}
 	text := trimText(pre.text)
 	n := speaks(text)
@@ -33,14 +35,35 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 		return false
 	}
 	at, ok := p.clock.parse(pre.stamp)
-	if !ok || !p.read(p.tags.get(pre.tag), text, n, f) {
+	if !ok || !pre.bareTag() || !p.read(p.tags.get(pre.tag), text, n, f) {
 		return false
 	}
 	if string(pre.host) != p.host {
 		p.host = clean(pre.host)
 	}
+	p.stampLen = len(pre.stamp)
 	f.Time, f.Host = at, p.host
 	return true
+}
+
+// likeLast takes apart a line whose stamp and host are as long and as the last one's, which saves
+// looking for their ends. It is cutPrefix's short way and answers false wherever that must decide.
+func (p *postfix) likeLast(line []byte) (pre prefix, ok bool) {
+	n := p.stampLen
+	at := n + 1 + len(p.host)
+	if n < 15 || p.host == "" || len(line) < at+2 || line[n] != ' ' || line[at] != ' ' ||
+		string(line[n+1:at]) != p.host || line[0] == '<' {
+		return pre, false
+	}
+	if fixed := fixedStamp(line); n < fixed || n > fixed && bytes.IndexByte(line[fixed:n], ' ') >= 0 {
+		return pre, false
+	}
+	b := line[at+1:]
+	end := bytes.IndexByte(b, ' ')
+	if end < 1 || b[end-1] != ':' {
+		return pre, false
+	}
+	return prefix{stamp: line[:n], host: line[n+1 : at], tag: b[:end-1], text: skipBlanks(b[end+1:])}, true
 }
 
 // ParseMessage implements Parser.
@@ -100,7 +123,7 @@ func (p *postfix) read(t *tag, text []byte, n int, f *Fact) bool {
 	}
 	*f = Fact{}
 	f.Tag, f.Instance, f.Process = t.whole, t.instance, t.process
-	s := p.strings.clean(text)
+	s := view(text)
 	if f.Queue = QueueID(s[:n]); f.Queue == noQueue {
 		f.Queue = ""
 		return !gone && f.readReject(s[n+2:])
@@ -187,11 +210,11 @@ var idLetters = func() (t [256]uint8) {
 // has five digits of microseconds and at least one of inode, a long one at least twelve letters.
 func queueIDLen[T string | []byte](b T) int {
 	kind, n := uint8(shortID|longID), 0
-	for n < len(b) && n <= 40 && kind&idLetters[b[n]] != 0 {
+	for n < len(b) && n <= MaxQueueID && kind&idLetters[b[n]] != 0 {
 		kind &= idLetters[b[n]]
 		n++
 	}
-	if n < 6 || n > 40 || (kind&shortID == 0 && n < 10) {
+	if n < 6 || n > MaxQueueID || (kind&shortID == 0 && n < 10) {
 		return 0
 	}
 	return n

@@ -46,12 +46,15 @@ func (f *Fact) readOutcome(s string) bool {
 
 // fieldEnd gives the length of the value that s begins with, up to the next ", " or to the end.
 func fieldEnd(s string) int {
-	for i := 0; i+1 < len(s); i++ {
-		if s[i] == ',' && s[i+1] == ' ' {
-			return i
+	for at := 0; ; at++ {
+		i := strings.IndexByte(s[at:], ',')
+		if i < 0 {
+			return len(s)
+		}
+		if at += i; at+1 < len(s) && s[at+1] == ' ' {
+			return at
 		}
 	}
-	return len(s)
 }
 
 // readRelay reads `host[ip]:port`; other forms ("none", "virtual", a socket) stay whole.

@@ -9,7 +9,7 @@ import (
 type prefix struct {
 	stamp []byte
 	host  []byte // may be empty
-	tag   []byte // without the process number
+	tag   []byte // with the process number until bareTag
 	text  []byte
 }
 
@@ -29,16 +29,21 @@ func cutPrefix(line []byte) (p prefix, ok bool) {
 	if len(line) < 20 {
 		return p, false
 	}
-	n := 15
-	if line[4] == '-' {
-		n = 19
-	}
+	n := fixedStamp(line)
 	end := bytes.IndexByte(line[n:], ' ')
 	if end < 0 {
 		return p, false
 	}
 	p.stamp = line[:n+end]
 	return p, p.cutTag(line[n+end+1:])
+}
+
+// fixedStamp is the length of a stamp without fraction and zone, by its look.
+func fixedStamp(line []byte) int {
+	if line[4] == '-' {
+		return 19
+	}
+	return 15
 }
 
 // cutTag reads `host tag[pid]: text`; the host may be missing, and so may the number.
@@ -56,6 +61,11 @@ func (p *prefix) cutTag(b []byte) bool {
 	}
 	p.text = skipBlanks(b[end+1:])
 	p.tag = b[:end-1]
+	return len(p.tag) > 0
+}
+
+// bareTag drops the process number from the tag; false is a tag that is none.
+func (p *prefix) bareTag() bool {
 	if n := len(p.tag); n > 0 && p.tag[n-1] == ']' {
 		for i := n - 2; ; i-- {
 			if i < 0 {

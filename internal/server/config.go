@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,8 @@ type Config struct {
 	PublicURL   string // how the world reaches HTTP; "" : http://{HTTP}
 	BounceHost  string // where return paths point (D-29); "" : the host of PublicURL
 	DNSResolver string // "host:port"; "" : the system's
+
+	AgentPackages string // directory of the packages that /agent/ hands out; "" : agent in Data
 
 	AllowPrivateNetworks bool // providers on loopback and private addresses (D-14)
 	RetrySchedule        waypost.RetrySchedule
@@ -88,6 +91,9 @@ func (c *Config) fill(httpAddr string) {
 		c.PublicURL = "http://" + httpAddr
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	if c.AgentPackages == "" {
+		c.AgentPackages = filepath.Join(c.Data, "agent")
+	}
 	if c.BounceHost == "" {
 		c.BounceHost = "bounce.localhost"
 		if u, err := url.Parse(c.PublicURL); err == nil && net.ParseIP(u.Hostname()) == nil && waypost.CheckDomain(u.Hostname()) == nil {

@@ -17,11 +17,14 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-// handler is the one HTTP door: the API, the health of the node, its metrics.
-func handler(c *Config, s store.Store, q *queue.Queue, api http.Handler) http.Handler {
+// handler is the one HTTP door: the API, the agent and its installation, the
+// health of the node, its metrics.
+func handler(c *Config, s store.Store, q *queue.Queue, api http.Handler, agents *agentShelf) http.Handler {
 	mux := http.NewServeMux()
 	if c.has("api") {
 		mux.Handle("/api/v1/", api)
+		mux.HandleFunc("GET /agent/install.sh", agents.install)
+		mux.HandleFunc("GET /agent/download/{kind}/{arch}", agents.download)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})

@@ -112,8 +112,12 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
 	})
+	agents, err := newAgentShelf(c)
+	if err != nil {
+		return nil, err
+	}
 	return &node{cfg: c, store: s, queue: q, checker: checker, http: &http.Server{
-		Handler:           handler(c, s, q, a),
+		Handler:           handler(c, s, q, a, agents),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
