@@ -14,6 +14,7 @@ type Store interface {
 	Suppressions
 	Queue
 	Events
+	Reports
 	Stats
 
 	// Ping tells whether the engine can read and write; for readiness.
