@@ -31,6 +31,8 @@ type cli struct {
 	Init       initCmd       `cmd:"" help:"Create an installation and print its keys, once."`
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Quickstart quickstartCmd `cmd:"" help:"Show the whole way of a message on this machine, with nothing installed."`
+	Bounce     bounceCmd     `cmd:"" help:"Read a mail that came back."`
+	Classify   classifyCmd   `cmd:"" help:"Judge what a mail server said: hard or soft, why, and by which rule."`
 	Config     configCmd     `cmd:"" help:"Work with the configuration file."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

@@ -72,6 +72,7 @@ func (a *API) routes() {
 	a.domainRoutes()
 	a.messageRoutes()
 	a.reportRoutes()
+	a.bounceRoutes()
 }
 
 // ServeHTTP answers one request.
