@@ -34,6 +34,8 @@ type cli struct {
 	Provider   providerCmd   `cmd:"" help:"Look at and change providers of a running server."`
 	Queue      queueCmd      `cmd:"" help:"See and change what waits in a running server."`
 	Message    messageCmd    `cmd:"" help:"Look at messages of a running server."`
+	Bounce     bounceCmd     `cmd:"" help:"Read a mail that came back."`
+	Classify   classifyCmd   `cmd:"" help:"Judge what a mail server said: hard or soft, why, and by which rule."`
 	Config     configCmd     `cmd:"" help:"Work with the configuration file."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

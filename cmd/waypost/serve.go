@@ -58,8 +58,8 @@ func (s *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if s.SMTP != "" || s.Submission != "" {
-		e.log.Warn("this release has no bounce processor and no SMTP submission yet; their addresses are not listened on")
+	if s.Submission != "" {
+		e.log.Warn("this release has no SMTP submission yet; its address is not listened on")
 	}
 	return server.Run(e.ctx, c, func(r server.Ready) {
 		if r.Keys != nil {

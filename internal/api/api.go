@@ -74,6 +74,7 @@ func (a *API) routes() {
 	a.domainRoutes()
 	a.messageRoutes()
 	a.reportRoutes()
+	a.bounceRoutes()
 }
 
 // ServeHTTP answers one request.

@@ -14,8 +14,10 @@ import (
 
 // Door writes events. It is safe for concurrent use.
 type Door struct {
-	store store.Store
-	judge *bounce.Judge
+	store   store.Store
+	judge   *bounce.Judge
+	breaker breaker
+	watch   watch
 }
 
 // New makes the door of a store.

@@ -13,7 +13,7 @@ import (
 
 // The keys of which a message has one event (D-32).
 const (
-	onceBounce    = "bounce"
+	onceBounce    = store.OnceBounce
 	onceDelivered = "delivered"
 )
 
@@ -65,6 +65,9 @@ func (d *Door) Report(ctx context.Context, provider int64, items []waypost.Repor
 	}
 	for k, r := range recorded {
 		results[places[k]].Status, results[places[k]].Error = status(&facts[k], r)
+		if m := messages[ids[places[k]]]; r != store.Duplicate {
+			d.watchReported(&m, &facts[k].Event, now)
+		}
 	}
 	return results, nil
 }
@@ -138,10 +141,7 @@ func (d *Door) bounced(ctx context.Context, m *waypost.Message, f *store.Fact) e
 		f.Event.Late = f.Event.Late || trail.Events[i].Type == waypost.CSDelivered
 	}
 	if v.Hard {
-		f.Suppress = &waypost.Suppression{
-			Account: m.Account, SubAccount: m.SubAccount, Email: waypost.FoldEmail(m.Recipient),
-			Reason: waypost.SuppressHardBounce, Text: f.Event.Text, Message: m.ID, Created: f.Event.At,
-		}
+		f.Suppress = hardSuppression(m, f.Event.Text, f.Event.At)
 	}
 	return nil
 }

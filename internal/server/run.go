@@ -63,7 +63,15 @@ func serve(ctx context.Context, c *Config, box *secret.Box, s store.Store, ready
 	if out.Keys, err = firstStart(ctx, c, s); err != nil {
 		return err
 	}
-	return n.run(ctx, listener, func() { ready(out) })
+	reports, err := listenSMTP(ctx, c)
+	if err != nil {
+		return err
+	}
+	if reports != nil {
+		defer func() { _ = reports.Close() }()
+		out.SMTP = reports.Addr().String()
+	}
+	return n.run(ctx, listener, reports, func() { ready(out) })
 }
 
 // firstStart makes the installation when there is none (D-10).
@@ -86,6 +94,7 @@ func firstStart(ctx context.Context, c *Config, s store.Store) (*Keys, error) {
 type node struct {
 	cfg     *Config
 	store   store.Store
+	door    *ingest.Door
 	queue   *queue.Queue
 	checker *senderdomain.Checker
 	http    *http.Server
@@ -116,7 +125,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{cfg: c, store: s, queue: q, checker: checker, http: &http.Server{
+	return &node{cfg: c, store: s, door: door, queue: q, checker: checker, http: &http.Server{
 		Handler:           handler(c, s, q, a, agents),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -147,7 +156,7 @@ func prober(c *Config, names *net.Resolver) func(context.Context, smtp.Config, s
 
 // run starts everything and undoes it in reverse: HTTP first takes no more
 // requests, then the queue finishes what is in flight.
-func (n *node) run(ctx context.Context, l net.Listener, ready func()) error {
+func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) error {
 	queueCtx, stopQueue := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopQueue()
 	work, failed := errgroup.WithContext(ctx)
@@ -163,6 +172,7 @@ func (n *node) run(ctx context.Context, l net.Listener, ready func()) error {
 		}
 		return nil
 	})
+	n.bounces(failed, work, reports)
 	ready()
 	<-failed.Done()
 	n.cfg.Log.Info("stopping: finishing what is in flight")

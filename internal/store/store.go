@@ -14,6 +14,7 @@ type Store interface {
 	Suppressions
 	Queue
 	Events
+	Reports
 	Stats
 	Surgery
 	Journal

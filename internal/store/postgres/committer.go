@@ -30,6 +30,7 @@ type op struct {
 	counted                          []waypost.Event
 	settle                           *store.Settlement
 	facts                            []fact
+	report                           *report
 
 	recorded []store.Recorded
 	err      error

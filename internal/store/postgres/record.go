@@ -24,7 +24,16 @@ func (d *DB) Record(ctx context.Context, facts []store.Fact) ([]store.Recorded, 
 	if len(facts) == 0 {
 		return nil, ctx.Err()
 	}
-	o := &op{act: "record facts", size: 400 * len(facts), facts: make([]fact, len(facts))}
+	o := &op{act: "record facts", size: 400 * len(facts), facts: storable(facts)}
+	if err := d.settles.do(ctx, o); err != nil {
+		return nil, err
+	}
+	return o.recorded, nil
+}
+
+// storable makes the texts of facts storable.
+func storable(facts []store.Fact) []fact {
+	out := make([]fact, len(facts))
 	for i, f := range facts {
 		f.Key, f.Once = clean(f.Key), clean(f.Once)
 		if f.Deferral {
@@ -35,12 +44,9 @@ func (d *DB) Record(ctx context.Context, facts []store.Fact) ([]store.Recorded, 
 			s.Email = clean(s.Email)
 			f.Suppress = &s
 		}
-		o.facts[i] = fact{Fact: f}
+		out[i] = fact{Fact: f}
 	}
-	if err := d.settles.do(ctx, o); err != nil {
-		return nil, err
-	}
-	return o.recorded, nil
+	return out
 }
 
 // record judges the facts of a group in their order and queues what they

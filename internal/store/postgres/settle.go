@@ -54,6 +54,7 @@ func (d *DB) commitSettles(ctx context.Context, t *tx, group []*op) error {
 		return err
 	}
 	t.queueRefunds(held)
+	t.queueReports(group)
 	return nil
 }
 

@@ -147,7 +147,7 @@ func idAt(t time.Time) int64 {
 func (d *DB) DailyStats(ctx context.Context, account, subAccount int64, from, to time.Time) ([]store.DayStats, error) {
 	rows, err := d.pool.Query(ctx, `SELECT day, stat, sum(n)::bigint FROM stat_day
 WHERE account = $1 AND day BETWEEN $2 AND $3 AND ($4 = 0 OR sub_account = $4)
-GROUP BY day, stat ORDER BY day, stat`, account, dayOf(from), dayOf(to), subAccount)
+GROUP BY day, stat HAVING sum(n) <> 0 ORDER BY day, stat`, account, dayOf(from), dayOf(to), subAccount)
 	if err != nil {
 		return nil, wrap(ctx, "read counters", err)
 	}

@@ -103,7 +103,7 @@ func (d *DB) DailyStats(ctx context.Context, account, subAccount int64, from, to
 	}
 	cells, err := list(ctx, d, "read statistics", func(row scanner, c *cell) error { return row.Scan(&c.day, &c.stat, &c.n) },
 		`SELECT day, stat, sum(n) FROM stat_day WHERE account = $1 AND day BETWEEN $2 AND $3 AND ($4 = 0 OR sub_account = $4)
-GROUP BY day, stat ORDER BY day`, account, day(from.UnixMilli()), day(to.UnixMilli()), subAccount)
+GROUP BY day, stat HAVING sum(n) <> 0 ORDER BY day`, account, day(from.UnixMilli()), day(to.UnixMilli()), subAccount)
 	var out []store.DayStats
 	for _, c := range cells {
 		at := time.UnixMilli(c.day * dayMillis).UTC()
