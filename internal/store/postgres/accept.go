@@ -87,7 +87,7 @@ func (r *rows) message(m *waypost.Message) error {
 }
 
 // commitAccepts stores a group of accepted calls.
-func (d *DB) commitAccepts(t *tx, group []*op) error {
+func (d *DB) commitAccepts(ctx context.Context, t *tx, group []*op) error {
 	for _, o := range group {
 		o.err = nil
 		d.stamp(o)
@@ -104,7 +104,7 @@ func (d *DB) commitAccepts(t *tx, group []*op) error {
 		{eventCopy, func(o *op) rows { return o.events }},
 		{queueCopy, func(o *op) rows { return o.queue }},
 	} {
-		if err := t.copy(c.sql, group, c.part); err != nil {
+		if err := t.copy(ctx, c.sql, group, c.part); err != nil {
 			return err
 		}
 	}

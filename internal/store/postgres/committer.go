@@ -30,6 +30,7 @@ type op struct {
 	counted                          []waypost.Event
 	settle                           *store.Settlement
 	facts                            []fact
+	cancel                           *cancellation
 
 	recorded []store.Recorded
 	err      error
@@ -49,7 +50,7 @@ func (o *op) addEvent(e *waypost.Event) {
 type committer struct {
 	db  *DB
 	id  int64 // of its row in commit_mark
-	run func(*tx, []*op) error
+	run func(context.Context, *tx, []*op) error
 
 	mu      sync.Mutex
 	waiting []*op
@@ -59,7 +60,7 @@ type committer struct {
 	done    chan struct{} // closed when the goroutine has ended
 }
 
-func newCommitter(d *DB, run func(*tx, []*op) error) *committer {
+func newCommitter(d *DB, run func(context.Context, *tx, []*op) error) *committer {
 	c := &committer{db: d, id: d.ids.next(), run: run, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go c.loop()
 	return c
@@ -184,7 +185,7 @@ func (c *committer) persist(group []*op) error {
 	lost := false
 	for range tries {
 		ctx, cancel := context.WithTimeout(context.Background(), commitMax)
-		err = c.transact(ctx, func(t *tx) error { return c.run(t, group) })
+		err = c.transact(ctx, func(ctx context.Context, t *tx) error { return c.run(ctx, t, group) })
 		cancel()
 		switch {
 		case err == nil, errors.Is(err, errUnknown):

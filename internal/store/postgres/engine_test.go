@@ -32,8 +32,8 @@ func TestIDs(t *testing.T) {
 		}
 		last = id
 	}
-	if ms := last >> 22; ms < clock.UnixMilli() || ms > clock.UnixMilli()+10 {
-		t.Fatalf("the last id is of %d, the clock says %d", ms, clock.UnixMilli())
+	if at := store.EventTime(last); at.Before(clock) || at.After(clock.Add(10*time.Millisecond)) {
+		t.Fatalf("the last id is of %v, the clock says %v", at, clock)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestResolve(t *testing.T) {
 	d := open(t, pgtest.Start(t))
 	cause := errors.New("broken")
 	var mark int64
-	if err := d.accepts.transact(t.Context(), func(tx *tx) error { mark = tx.mark; return nil }); err != nil {
+	if err := d.accepts.transact(t.Context(), func(_ context.Context, tx *tx) error { mark = tx.mark; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.accepts.resolve(mark, cause); err != nil {
@@ -97,7 +97,7 @@ func TestResolve(t *testing.T) {
 	for _, want := range []error{nil, cause} {
 		started, answer := make(chan int64), make(chan error, 1)
 		go func() { answer <- d.accepts.resolve(<-started, cause) }()
-		err := d.accepts.transact(t.Context(), func(tx *tx) error {
+		err := d.accepts.transact(t.Context(), func(_ context.Context, tx *tx) error {
 			started <- tx.mark
 			return want
 		})

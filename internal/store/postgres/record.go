@@ -45,7 +45,7 @@ func (d *DB) Record(ctx context.Context, facts []store.Fact) ([]store.Recorded, 
 
 // record judges the facts of a group in their order and queues what they
 // store. It gives ops that hold the events.
-func (d *DB) record(t *tx, group []*op) ([]*op, error) {
+func (d *DB) record(ctx context.Context, t *tx, group []*op) ([]*op, error) {
 	var all []*fact
 	for _, o := range group {
 		if len(o.facts) > 0 {
@@ -59,10 +59,10 @@ func (d *DB) record(t *tx, group []*op) ([]*op, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	if err := t.judge(all); err != nil {
+	if err := t.judge(ctx, all); err != nil {
 		return nil, err
 	}
-	sent, err := t.relayed(all)
+	sent, err := t.relayed(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -100,8 +100,8 @@ func proven(e waypost.Event, f *fact) *waypost.Event {
 }
 
 // judge answers for each fact whether it is new, a duplicate or evidence.
-func (t *tx) judge(all []*fact) error {
-	fresh, err := t.claimKeys(all, 1, func(f *fact) string { return f.Key })
+func (t *tx) judge(ctx context.Context, all []*fact) error {
+	fresh, err := t.claimKeys(ctx, all, 1, func(f *fact) string { return f.Key })
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (t *tx) judge(all []*fact) error {
 			first = append(first, f)
 		}
 	}
-	fresh, err = t.claimKeys(first, 2, func(f *fact) string { return f.Once })
+	fresh, err = t.claimKeys(ctx, first, 2, func(f *fact) string { return f.Once })
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ type factKey struct {
 
 // claimKeys stores the keys of facts and gives the facts that brought a new
 // one: of several with the same key, the first.
-func (t *tx) claimKeys(all []*fact, kind int16, key func(*fact) string) (map[*fact]bool, error) {
+func (t *tx) claimKeys(ctx context.Context, all []*fact, kind int16, key func(*fact) string) (map[*fact]bool, error) {
 	byKey := map[factKey]*fact{}
 	var keys []factKey
 	for _, f := range all {
@@ -156,7 +156,7 @@ func (t *tx) claimKeys(all []*fact, kind int16, key func(*fact) string) (map[*fa
 	for i, k := range keys {
 		messages[i], texts[i] = pgtype.UUID{Bytes: k.message, Valid: true}, k.key
 	}
-	rows, err := t.conn.Query(t.ctx, addKeys, messages, texts, kind)
+	rows, err := t.conn.Query(ctx, addKeys, messages, texts, kind)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ RETURNING m.id, m.account, m.sub_account, q.provider, m.recipient, q.attempt`
 
 // relayed finishes the messages that facts prove to have been taken though
 // their last attempt ended unknown, and gives their CSSent.
-func (t *tx) relayed(all []*fact) (map[waypost.UUID]waypost.Event, error) {
+func (t *tx) relayed(ctx context.Context, all []*fact) (map[waypost.UUID]waypost.Event, error) {
 	var ids []pgtype.UUID
 	for _, f := range all {
 		if f.Relayed && *f.answer != store.Duplicate {
@@ -186,7 +186,7 @@ func (t *tx) relayed(all []*fact) (map[waypost.UUID]waypost.Event, error) {
 		return nil, nil
 	}
 	slices.SortFunc(ids, func(a, b pgtype.UUID) int { return bytes.Compare(a.Bytes[:], b.Bytes[:]) })
-	rows, err := t.conn.Query(t.ctx, finishUnknown, slices.Compact(ids))
+	rows, err := t.conn.Query(ctx, finishUnknown, slices.Compact(ids))
 	if err != nil {
 		return nil, err
 	}

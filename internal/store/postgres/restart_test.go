@@ -57,17 +57,19 @@ func TestRestart(t *testing.T) {
 		}
 	}
 	for _, crash := range []bool{true, false, true} {
-		have, sent := len(l.stored), len(l.sent)
+		var have, sent, failed int
+		l.note(func() { have, sent = len(l.stored), len(l.sent) })
 		l.wait(func() bool { return len(l.stored) >= have+200 && len(l.sent) >= sent+20 })
 		server.Stop(t, crash)
-		failed := l.unavailable
+		l.note(func() { failed = l.unavailable })
 		l.wait(func() bool { return l.unavailable >= failed+20 })
 		if err := d.Ping(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("ping of a stopped server: %v", err)
 		}
 		server.Start(t)
 	}
-	have := len(l.stored)
+	var have int
+	l.note(func() { have = len(l.stored) })
 	l.wait(func() bool { return len(l.stored) >= have+100 })
 	close(stop)
 	wg.Wait()

@@ -18,7 +18,6 @@ import (
 // tx is a committer's transaction. Statements that need no answer are queued
 // and go out with the COMMIT in one round trip.
 type tx struct {
-	ctx       context.Context //nolint:containedctx // lives as long as one transaction
 	conn      *pgx.Conn
 	mark      int64 // of this transaction, in the committer's row of commit_mark
 	last      pgx.Batch
@@ -28,13 +27,13 @@ type tx struct {
 
 // transact runs work and commits. An error means that nothing was stored, but
 // for errUnknown.
-func (c *committer) transact(ctx context.Context, work func(*tx) error) error {
+func (c *committer) transact(ctx context.Context, work func(context.Context, *tx) error) error {
 	conn, err := c.db.pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
-	t := &tx{ctx: ctx, conn: conn.Conn(), mark: c.db.ids.next(), stats: map[statKey]int64{}}
-	err = c.inside(t, work)
+	t := &tx{conn: conn.Conn(), mark: c.db.ids.next(), stats: map[statKey]int64{}}
+	err = c.inside(ctx, t, work)
 	if err != nil && !t.conn.IsClosed() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		_, _ = t.conn.Exec(end, "rollback") // when this fails, too, the pool closes the connection
@@ -47,31 +46,31 @@ func (c *committer) transact(ctx context.Context, work func(*tx) error) error {
 	return err
 }
 
-func (c *committer) inside(t *tx, work func(*tx) error) error {
+func (c *committer) inside(ctx context.Context, t *tx, work func(context.Context, *tx) error) error {
 	var begin pgx.Batch
 	begin.Queue("begin")
 	begin.Queue(`INSERT INTO commit_mark (committer, mark) VALUES ($1, $2)
 ON CONFLICT (committer) DO UPDATE SET mark = excluded.mark`, c.id, t.mark)
-	if err := t.send(&begin); err != nil {
+	if err := t.send(ctx, &begin); err != nil {
 		return err
 	}
-	if err := work(t); err != nil {
+	if err := work(ctx, t); err != nil {
 		return err
 	}
 	t.queueStats(c.db.slot)
 	t.last.Queue("commit")
 	t.committed = true
-	return t.send(&t.last)
+	return t.send(ctx, &t.last)
 }
 
 // send runs a batch in one round trip.
-func (t *tx) send(b *pgx.Batch) error { return t.conn.SendBatch(t.ctx, b).Close() }
+func (t *tx) send(ctx context.Context, b *pgx.Batch) error { return t.conn.SendBatch(ctx, b).Close() }
 
 // queue adds a statement that goes out with the COMMIT.
 func (t *tx) queue(sql string, args ...any) { t.last.Queue(sql, args...) }
 
 // copy runs a COPY statement with the rows that part gives of each op.
-func (t *tx) copy(sql string, group []*op, part func(*op) rows) error {
+func (t *tx) copy(ctx context.Context, sql string, group []*op, part func(*op) rows) error {
 	n := 0
 	for _, o := range group {
 		n += len(part(o))
@@ -85,7 +84,7 @@ func (t *tx) copy(sql string, group []*op, part func(*op) rows) error {
 		buf = append(buf, part(o)...)
 	}
 	buf = append(buf, copyTrailer...)
-	_, err := t.conn.PgConn().CopyFrom(t.ctx, bytes.NewReader(buf), sql)
+	_, err := t.conn.PgConn().CopyFrom(ctx, bytes.NewReader(buf), sql)
 	return err
 }
 
