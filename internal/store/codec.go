@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -138,9 +139,18 @@ func DecodeJSON(s string, v any) error {
 	return nil
 }
 
-// EventID makes the id of an event: the millisecond above 22 bits of node and
-// sequence, so that ids ascend with time and a range of ids is a range of
-// times. Node is below 1,024, sequence below 4,096.
+// eventEpoch is the millisecond that event ids count from, 2020-01-01 UTC: 41
+// bits of milliseconds last until September 2089.
+const eventEpoch = 1_577_836_800_000
+
+// EventID makes the id of an event from milliseconds since 1970: those since
+// 2020 above 22 bits of node and sequence, so that ids ascend with time and a
+// range of ids is a range of times. A time that an id cannot express is moved
+// to the nearest that it can. Node is below 1,024, sequence below 4,096.
 func EventID(ms int64, node, sequence int) int64 {
+	ms = min(max(ms, eventEpoch)-eventEpoch, 1<<41-1)
 	return ms<<22 | int64(node&1023)<<12 | int64(sequence&4095)
 }
+
+// EventTime is the millisecond in which an event of the id was stored.
+func EventTime(id int64) time.Time { return time.UnixMilli(id>>22 + eventEpoch).UTC() }

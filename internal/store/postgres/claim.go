@@ -120,9 +120,9 @@ const (
 	addLimiter  = `INSERT INTO limiter (provider) VALUES ($1) ON CONFLICT DO NOTHING`
 	readBuckets = `SELECT minute, mailbox, n FROM limit_bucket WHERE provider = $1 AND minute >= $2`
 	dropBuckets = `DELETE FROM limit_bucket WHERE provider = $1 AND minute < $2`
-	// bucketsKept is how many minutes a bucket outlives its hour, for nodes
-	// whose clocks are behind.
-	bucketsKept = 60
+	// bucketsKept is how many minutes a bucket outlives its hour, for clocks
+	// that step back and nodes whose clocks are behind.
+	bucketsKept = 120
 )
 
 // lockLimits locks a provider's limits until the transaction ends, and then
@@ -168,19 +168,35 @@ func (l *limits) add(lane bool, minute int64, n int) {
 
 // free is how many messages both limits let through now.
 func (l *limits) free(c store.Claim) int {
-	all, _ := waypost.Allowance(l.all, c.PerHour, c.Now)
-	lane, _ := waypost.Allowance(l.lane, c.LanePerHour, c.Now)
+	all, _ := waypost.Allowance(l.all, waypost.Limit{PerHour: c.PerHour, Burst: c.Burst}, c.Now)
+	lane, _ := waypost.Allowance(l.lane, waypost.Limit{PerHour: c.LanePerHour, Burst: c.Burst}, c.Now)
 	return min(all, lane)
 }
 
 // next is when both limits let the next message through.
 func (l *limits) next(c store.Claim) time.Time {
-	_, all := waypost.Allowance(l.all, c.PerHour, c.Now)
-	_, lane := waypost.Allowance(l.lane, c.LanePerHour, c.Now)
+	_, all := waypost.Allowance(l.all, waypost.Limit{PerHour: c.PerHour, Burst: c.Burst}, c.Now)
+	_, lane := waypost.Allowance(l.lane, waypost.Limit{PerHour: c.LanePerHour, Burst: c.Burst}, c.Now)
 	if lane.After(all) {
 		return lane.UTC()
 	}
 	return all.UTC()
+}
+
+// Buckets reads the limits of a provider.
+func (d *DB) Buckets(ctx context.Context, provider, since int64) (map[waypost.Mailbox][]waypost.Bucket, error) {
+	rows, err := d.pool.Query(ctx, readBuckets+` AND n > 0 ORDER BY minute`, provider, since)
+	if err != nil {
+		return nil, wrap(ctx, "read limits", err)
+	}
+	out := map[waypost.Mailbox][]waypost.Bucket{}
+	var box int16
+	var b waypost.Bucket
+	_, err = pgx.ForEachRow(rows, []any{&b.Minute, &box, &b.N}, func() error {
+		out[waypost.Mailbox(box)] = append(out[waypost.Mailbox(box)], b)
+		return nil
+	})
+	return out, wrap(ctx, "read limits", err)
 }
 
 // Extend moves the ends of leases.
@@ -195,15 +211,18 @@ WHERE q.message = v.message AND q.lease = v.lease AND q.lease <> 0`, messages, l
 	return wrap(ctx, "extend leases", err)
 }
 
-const laneHeads = `WITH RECURSIVE lane AS (
+// laneWalk jumps from lane to lane in the index.
+const laneWalk = `WITH RECURSIVE lane AS (
   (SELECT provider, mailbox, due FROM queue ORDER BY provider, mailbox, due, message LIMIT 1)
   UNION ALL
   SELECT n.provider, n.mailbox, n.due FROM lane l CROSS JOIN LATERAL (
     SELECT q.provider, q.mailbox, q.due FROM queue q WHERE (q.provider, q.mailbox) > (l.provider, l.mailbox)
     ORDER BY q.provider, q.mailbox, q.due, q.message LIMIT 1) n
-) SELECT provider, mailbox, due FROM lane`
+)`
 
-// LaneHeads jumps from lane to lane in the index.
+const laneHeads = laneWalk + ` SELECT provider, mailbox, due FROM lane`
+
+// LaneHeads lists the lanes with their earliest due times.
 func (d *DB) LaneHeads(ctx context.Context) ([]store.LaneHead, error) {
 	return list(ctx, d, "list lanes", func(row pgx.CollectableRow) (h store.LaneHead, err error) {
 		var due int64

@@ -31,6 +31,7 @@ type op struct {
 	settle                           *store.Settlement
 	facts                            []fact
 	report                           *report
+	cancel                           *cancellation
 
 	recorded []store.Recorded
 	err      error

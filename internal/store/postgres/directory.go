@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -36,9 +37,9 @@ func (d *DB) Install(ctx context.Context, in *store.Installation) error {
 			return err
 		}
 		sub.Account = account.ID
-		err = tx.QueryRow(ctx, `INSERT INTO sub_account (account, name, is_default, blocked, created)
-VALUES ($1, $2, $3, $4, $5) RETURNING id`,
-			sub.Account, clean(sub.Name), sub.Default, sub.Blocked, millis(sub.Created)).Scan(&sub.ID)
+		err = tx.QueryRow(ctx, `INSERT INTO sub_account (account, name, is_default, blocked, pool, created)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
+			sub.Account, clean(sub.Name), sub.Default, sub.Blocked, sub.Pool, millis(sub.Created)).Scan(&sub.ID)
 		if err != nil {
 			return err
 		}
@@ -97,11 +98,35 @@ func (d *DB) CreateKey(ctx context.Context, k *waypost.APIKey) error {
 	return wrap(ctx, "create a key", insertKey(ctx, d.pool, k))
 }
 
-const subAccountColumns = `id, account, name, is_default, blocked, created`
+// RotateKey stores a provider's fresh ingestion key, and ends those before it.
+// The provider's row is locked, so that of two rotations one is the last.
+func (d *DB) RotateKey(ctx context.Context, account, provider int64, fresh *waypost.APIKey, oldUntil time.Time) error {
+	k := *fresh
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		var id int64
+		err := tx.QueryRow(ctx, `SELECT id FROM provider WHERE id = $1 AND account = $2 FOR UPDATE`, provider, account).Scan(&id)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE api_key SET expires = $1 WHERE provider = $2 AND kind = $3 AND (expires = 0 OR expires > $1)`,
+			oldUntil.UnixMilli(), provider, int16(waypost.KeyIngestion)); err != nil {
+			return err
+		}
+		k.Kind, k.Account, k.Provider = waypost.KeyIngestion, account, provider
+		return insertKey(ctx, tx, &k)
+	})
+	if err != nil {
+		return wrap(ctx, fmt.Sprintf("rotate the key of provider %d", provider), err)
+	}
+	*fresh = k
+	return nil
+}
+
+const subAccountColumns = `id, account, name, is_default, blocked, pool, created`
 
 func scanSubAccount(row pgx.CollectableRow) (s waypost.SubAccount, err error) {
 	var created int64
-	err = row.Scan(&s.ID, &s.Account, &s.Name, &s.Default, &s.Blocked, &created)
+	err = row.Scan(&s.ID, &s.Account, &s.Name, &s.Default, &s.Blocked, &s.Pool, &created)
 	s.Created = moment(created)
 	return s, err
 }

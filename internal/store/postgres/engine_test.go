@@ -32,8 +32,8 @@ func TestIDs(t *testing.T) {
 		}
 		last = id
 	}
-	if ms := last >> 22; ms < clock.UnixMilli() || ms > clock.UnixMilli()+10 {
-		t.Fatalf("the last id is of %d, the clock says %d", ms, clock.UnixMilli())
+	if at := store.EventTime(last); at.Before(clock) || at.After(clock.Add(10*time.Millisecond)) {
+		t.Fatalf("the last id is of %v, the clock says %v", at, clock)
 	}
 }
 

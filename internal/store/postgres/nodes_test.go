@@ -114,7 +114,7 @@ func TestNodesLimit(t *testing.T) {
 	if err := nodes[0].Accept(t.Context(), call(300, "x")); err != nil {
 		t.Fatal(err)
 	}
-	c := store.Claim{Lane: lane, Now: now, Max: 7, LeaseUntil: now.Add(time.Minute), PerHour: 100, LanePerHour: 90}
+	c := store.Claim{Lane: lane, Now: now, Max: 7, LeaseUntil: now.Add(time.Minute), PerHour: 100, LanePerHour: 90, Burst: true}
 	if seen := claimAll(t, nodes, c, 90); len(seen) != 90 {
 		t.Errorf("%d messages were let through, the limit is 90", len(seen))
 	}

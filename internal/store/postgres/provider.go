@@ -16,7 +16,11 @@ func (d *DB) CreateProvider(ctx context.Context, p *waypost.Provider, key *waypo
 	provider, k := *p, *key
 	var q waypost.Pool
 	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-		if err := insertProvider(ctx, tx, &provider); err != nil {
+		args, err := providerArgs(&provider)
+		if err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, insertProvider, append(args, millis(p.Created))...).Scan(&provider.ID); err != nil {
 			return err
 		}
 		k.Kind, k.Account, k.Provider = waypost.KeyIngestion, provider.Account, provider.ID
@@ -27,7 +31,6 @@ func (d *DB) CreateProvider(ctx context.Context, p *waypost.Provider, key *waypo
 		q.Account = provider.Account
 		q.Members = []waypost.PoolMember{{Provider: provider.ID, Weight: 100}}
 		q.Metadata = fmt.Sprintf(`{"TPSP_%d":"100"}`, provider.ID) // D-12
-		var err error
 		q.Name, err = firstFreeName(q.Name, func(name string) error {
 			q.Name = name
 			return insertPool(ctx, tx, &q)
@@ -44,31 +47,80 @@ func (d *DB) CreateProvider(ctx context.Context, p *waypost.Provider, key *waypo
 	return nil
 }
 
-func insertProvider(ctx context.Context, q querier, p *waypost.Provider) error {
+const (
+	insertProvider = `INSERT INTO provider (account, name, host, port, security, auth, username, password, helo, tls_skip_verify,
+plain_auth, max_per_hour, burst, max_connections, max_per_session, settings, retry_permanent, retry, updated, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) RETURNING id`
+	updateProvider = `UPDATE provider SET name = $2, host = $3, port = $4, security = $5, auth = $6, username = $7, password = $8,
+helo = $9, tls_skip_verify = $10, plain_auth = $11, max_per_hour = $12, burst = $13, max_connections = $14,
+max_per_session = $15, settings = $16, retry_permanent = $17, retry = $18, updated = $19 WHERE account = $1 AND id = $20`
+)
+
+// providerArgs are the values of a provider from its account to its update.
+func providerArgs(p *waypost.Provider) ([]any, error) {
 	settings, err := asJSON(p.Settings, len(p.Settings))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	retry, err := asJSON(p.Retry, len(p.Retry))
 	if err != nil {
+		return nil, err
+	}
+	return []any{
+		p.Account, clean(p.Name), clean(p.Host), p.Port, clean(p.Security), clean(p.Auth), clean(p.Username), []byte(p.Password),
+		clean(p.HELO), p.TLSSkipVerify, p.PlainAuth, p.MaxPerHour, p.Burst, p.MaxConnections, p.MaxPerSession, settings,
+		p.RetryPermanent, retry, millis(p.Updated),
+	}, nil
+}
+
+// UpdateProvider stores everything of a provider but its creation.
+func (d *DB) UpdateProvider(ctx context.Context, p *waypost.Provider) error {
+	args, err := providerArgs(p)
+	if err != nil {
 		return err
 	}
-	return q.QueryRow(ctx, `INSERT INTO provider (account, name, host, port, security, auth, username, password, helo,
-tls_skip_verify, plain_auth, max_per_hour, settings, retry_permanent, retry, created, updated)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING id`,
-		p.Account, clean(p.Name), clean(p.Host), p.Port, clean(p.Security), clean(p.Auth), clean(p.Username), []byte(p.Password),
-		clean(p.HELO), p.TLSSkipVerify, p.PlainAuth, p.MaxPerHour, settings, p.RetryPermanent, retry,
-		millis(p.Created), millis(p.Updated)).Scan(&p.ID)
+	return d.change(ctx, "update provider "+p.Name, updateProvider, append(args, p.ID)...)
+}
+
+// change runs a statement that must change a row; ErrNotFound when it did not.
+func (d *DB) change(ctx context.Context, act, sql string, args ...any) error {
+	tag, err := d.pool.Exec(ctx, sql, args...)
+	return wrap(ctx, act, changed(tag, err))
+}
+
+// DeleteProvider removes a provider with what belongs to it.
+func (d *DB) DeleteProvider(ctx context.Context, account, id int64) error {
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		if err := changed(tx.Exec(ctx, `DELETE FROM provider WHERE id = $1 AND account = $2`, id, account)); err != nil {
+			return err
+		}
+		var b pgx.Batch
+		for _, table := range []string{"api_key", "agent", "pause", "limiter", "limit_bucket"} {
+			b.Queue(`DELETE FROM `+table+` WHERE provider = $1`, id)
+		}
+		if err := tx.SendBatch(ctx, &b).Close(); err != nil {
+			return err
+		}
+		return leavePools(ctx, tx, account, id)
+	})
+	return wrap(ctx, fmt.Sprintf("delete provider %d", id), err)
+}
+
+// CountProviders counts the providers of an account.
+func (d *DB) CountProviders(ctx context.Context, account int64) (n int, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT count(*) FROM provider WHERE account = $1`, account).Scan(&n)
+	return n, wrap(ctx, "count providers", err)
 }
 
 const providerColumns = `id, account, name, host, port, security, auth, username, password, helo, tls_skip_verify, plain_auth,
-max_per_hour, settings, retry_permanent, retry, created, updated`
+max_per_hour, burst, max_connections, max_per_session, settings, retry_permanent, retry, created, updated`
 
 func scanProvider(row pgx.CollectableRow) (p waypost.Provider, err error) {
 	var settings, retry string
 	var created, updated int64
 	err = row.Scan(&p.ID, &p.Account, &p.Name, &p.Host, &p.Port, &p.Security, &p.Auth, &p.Username, (*[]byte)(&p.Password),
-		&p.HELO, &p.TLSSkipVerify, &p.PlainAuth, &p.MaxPerHour, &settings, &p.RetryPermanent, &retry, &created, &updated)
+		&p.HELO, &p.TLSSkipVerify, &p.PlainAuth, &p.MaxPerHour, &p.Burst, &p.MaxConnections, &p.MaxPerSession, &settings,
+		&p.RetryPermanent, &retry, &created, &updated)
 	if err != nil {
 		return p, err
 	}
@@ -91,54 +143,4 @@ func (d *DB) AnyProvider(ctx context.Context, id int64) (waypost.Provider, error
 // Providers lists the providers of an account.
 func (d *DB) Providers(ctx context.Context, account int64, p store.Page) ([]waypost.Provider, error) {
 	return listPage(ctx, d, "list providers", scanProvider, providerColumns, "provider", "account", account, p)
-}
-
-// insertPool answers pgx.ErrNoRows when the name is taken.
-func insertPool(ctx context.Context, q querier, p *waypost.Pool) error {
-	members, err := asJSON(p.Members, len(p.Members))
-	if err != nil {
-		return err
-	}
-	return q.QueryRow(ctx, `INSERT INTO pool (account, name, strategy, members, metadata, created)
-VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (account, name) DO NOTHING RETURNING id`,
-		p.Account, clean(p.Name), int16(p.Strategy), members, clean(p.Metadata), millis(p.Created)).Scan(&p.ID)
-}
-
-// CreatePool stores a pool.
-func (d *DB) CreatePool(ctx context.Context, p *waypost.Pool) error {
-	err := insertPool(ctx, d.pool, p)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = store.ErrExists
-	}
-	return wrap(ctx, "create pool "+p.Name, err)
-}
-
-const poolColumns = `id, account, name, strategy, members, metadata, created`
-
-func scanPool(row pgx.CollectableRow) (p waypost.Pool, err error) {
-	var members string
-	var created int64
-	err = row.Scan(&p.ID, &p.Account, &p.Name, (*int16)(&p.Strategy), &members, &p.Metadata, &created)
-	if err != nil {
-		return p, err
-	}
-	p.Created = moment(created)
-	return p, store.DecodeJSON(members, &p.Members)
-}
-
-// Pool finds a pool of an account.
-func (d *DB) Pool(ctx context.Context, account, id int64) (waypost.Pool, error) {
-	return one(ctx, d, fmt.Sprintf("pool %d", id), scanPool,
-		`SELECT `+poolColumns+` FROM pool WHERE id = $2 AND account = $1`, account, id)
-}
-
-// PoolByName finds a pool of an account by its name.
-func (d *DB) PoolByName(ctx context.Context, account int64, name string) (waypost.Pool, error) {
-	return one(ctx, d, "pool "+name, scanPool,
-		`SELECT `+poolColumns+` FROM pool WHERE account = $1 AND name = $2`, account, clean(name))
-}
-
-// Pools lists the pools of an account.
-func (d *DB) Pools(ctx context.Context, account int64, p store.Page) ([]waypost.Pool, error) {
-	return listPage(ctx, d, "list pools", scanPool, poolColumns, "pool", "account", account, p)
 }

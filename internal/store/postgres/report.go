@@ -117,12 +117,12 @@ func (d *DB) PruneReports(ctx context.Context, before time.Time, limit int) (int
 // two verdicts on one report follow each other.
 func (d *DB) Reclassify(ctx context.Context, r store.Reclassification) error {
 	err := pgx.BeginFunc(ctx, d.pool, func(conn pgx.Tx) error {
-		t := &tx{ctx: ctx, conn: conn.Conn(), stats: map[statKey]int64{}}
-		if err := d.reclassify(t, &r); err != nil {
+		t := &tx{conn: conn.Conn(), stats: map[statKey]int64{}}
+		if err := d.reclassify(ctx, t, &r); err != nil {
 			return err
 		}
 		t.queueStats(d.slot)
-		return t.send(&t.last)
+		return t.send(ctx, &t.last)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return err
@@ -130,9 +130,9 @@ func (d *DB) Reclassify(ctx context.Context, r store.Reclassification) error {
 	return wrap(ctx, "reclassify report "+r.Report.String(), err)
 }
 
-func (d *DB) reclassify(t *tx, r *store.Reclassification) error {
+func (d *DB) reclassify(ctx context.Context, t *tx, r *store.Reclassification) error {
 	var message waypost.UUID
-	err := t.conn.QueryRow(t.ctx, "SELECT message FROM report WHERE id = $1 AND account = $2 AND message IS NOT NULL FOR UPDATE",
+	err := t.conn.QueryRow(ctx, "SELECT message FROM report WHERE id = $1 AND account = $2 AND message IS NOT NULL FOR UPDATE",
 		uuid(r.Report), r.Account).Scan(into(&message))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return store.ErrNotFound
@@ -140,7 +140,7 @@ func (d *DB) reclassify(t *tx, r *store.Reclassification) error {
 	if err != nil {
 		return err
 	}
-	rows, err := t.conn.Query(t.ctx, "SELECT "+eventColumns+` FROM event e WHERE e.message = $1 AND e.type IN ($2, $3) AND NOT e.evidence
+	rows, err := t.conn.Query(ctx, "SELECT "+eventColumns+` FROM event e WHERE e.message = $1 AND e.type IN ($2, $3) AND NOT e.evidence
 ORDER BY e.id FOR UPDATE`, uuid(message), int16(waypost.CSHardBounced), int16(waypost.CSSoftBounced))
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ ORDER BY e.id FOR UPDATE`, uuid(message), int16(waypost.CSHardBounced), int16(wa
 	if err != nil {
 		return err
 	}
-	if err := d.replaceBounces(t, r, message, old); err != nil {
+	if err := d.replaceBounces(ctx, t, r, message, old); err != nil {
 		return err
 	}
 	if r.Suppress != nil {
@@ -167,7 +167,7 @@ ORDER BY e.id FOR UPDATE`, uuid(message), int16(waypost.CSHardBounced), int16(wa
 
 // replaceBounces makes old evidence and counts the new event, unless old is of
 // the new one's type already.
-func (d *DB) replaceBounces(t *tx, r *store.Reclassification, message waypost.UUID, old []waypost.Event) error {
+func (d *DB) replaceBounces(ctx context.Context, t *tx, r *store.Reclassification, message waypost.UUID, old []waypost.Event) error {
 	if r.Event != nil && len(old) == 1 && old[0].Type == r.Event.Type {
 		return nil
 	}
@@ -189,5 +189,5 @@ func (d *DB) replaceBounces(t *tx, r *store.Reclassification, message waypost.UU
 	o.addEvent(&e)
 	d.stamp(o)
 	t.count(&e)
-	return t.copy(eventCopy, []*op{o}, func(o *op) rows { return o.events })
+	return t.copy(ctx, eventCopy, []*op{o}, func(o *op) rows { return o.events })
 }

@@ -47,12 +47,22 @@ func (d *DB) commitSettles(ctx context.Context, t *tx, group []*op) error {
 		return err
 	}
 	all := append(held, recorded...)
+	for _, o := range group {
+		if o.cancel != nil {
+			events, err := d.cancelled(ctx, t, o.cancel)
+			if err != nil {
+				return err
+			}
+			all = append(all, events)
+		}
+	}
 	if err := t.copy(ctx, eventCopy, all, func(o *op) rows { return o.events }); err != nil {
 		return err
 	}
 	if err := t.copy(ctx, attemptCopy, held, func(o *op) rows { return o.attempt }); err != nil {
 		return err
 	}
+	t.queueMoves(held)
 	t.queueRefunds(held)
 	t.queueReports(group)
 	return nil
@@ -63,9 +73,10 @@ const (
 WHERE q.message = v.message AND q.lease = v.lease AND q.attempt = v.attempt AND q.lease <> 0
 RETURNING v.n`
 	retryRows = `UPDATE queue q SET due = v.due, lease = 0, attempt = q.attempt + v.made,
-  unknown = CASE WHEN v.made = 1 THEN v.unknown ELSE q.unknown END
-FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::bool[])
-  AS v(message, lease, attempt, n, due, made, unknown)
+  unknown = CASE WHEN v.made = 1 THEN v.unknown ELSE q.unknown END,
+  provider = CASE WHEN v.provider = 0 THEN q.provider ELSE v.provider END
+FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::int[], $5::bigint[], $6::int[], $7::bool[], $8::bigint[])
+  AS v(message, lease, attempt, n, due, made, unknown, provider)
 WHERE q.message = v.message AND q.lease = v.lease AND q.attempt = v.attempt AND q.lease <> 0
 RETURNING v.n`
 )
@@ -102,7 +113,7 @@ func (t *tx) release(ctx context.Context, group []*op) ([]*op, error) {
 		return bytes.Compare(a.settle.Entry.Message[:], b.settle.Entry.Message[:])
 	})
 	var finish, retry claims
-	var due []int64
+	var due, provider []int64
 	var made []int32
 	var unknown []bool
 	for i, o := range settles {
@@ -113,7 +124,7 @@ func (t *tx) release(ctx context.Context, group []*op) ([]*op, error) {
 			continue
 		}
 		retry.add(i, &s.Entry)
-		due, unknown = append(due, millis(s.Retry)), append(unknown, s.Unknown)
+		due, unknown, provider = append(due, millis(s.Retry)), append(unknown, s.Unknown), append(provider, s.Provider)
 		if s.Attempt != nil {
 			made = append(made, 1)
 		} else {
@@ -134,9 +145,25 @@ func (t *tx) release(ctx context.Context, group []*op) ([]*op, error) {
 		b.Queue(finishRows, finish.message, finish.lease, finish.attempt, finish.n).Query(note)
 	}
 	if len(retry.n) > 0 {
-		b.Queue(retryRows, retry.message, retry.lease, retry.attempt, retry.n, due, made, unknown).Query(note)
+		b.Queue(retryRows, retry.message, retry.lease, retry.attempt, retry.n, due, made, unknown, provider).Query(note)
 	}
 	return held, t.send(ctx, &b)
+}
+
+// queueMoves changes the messages whose retry goes to another provider.
+func (t *tx) queueMoves(held []*op) {
+	var messages []pgtype.UUID
+	var providers []int64
+	for _, o := range held {
+		if s := o.settle; !s.Retry.IsZero() && s.Provider != 0 && s.Provider != s.Entry.Lane.Provider {
+			messages = append(messages, pgtype.UUID{Bytes: s.Entry.Message, Valid: true})
+			providers = append(providers, s.Provider)
+		}
+	}
+	if len(messages) > 0 {
+		t.queue(`UPDATE message m SET provider = v.provider FROM unnest($1::uuid[], $2::bigint[]) AS v(message, provider)
+WHERE m.id = v.message`, messages, providers)
+	}
 }
 
 const refund = `UPDATE limit_bucket b SET n = greatest(b.n - v.n, 0)

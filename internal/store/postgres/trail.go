@@ -102,6 +102,12 @@ const (
 WHERE m.account = $1 AND m.recipient = $9 AND e.recipient = $9 AND e.account = $1 AND e.type = ANY($2::smallint[]) AND NOT e.evidence
   AND e.id >= $3 AND e.id < $4 AND ($5 = 0 OR e.sub_account = $5) AND ($6 = 0 OR e.provider = $6)
 ORDER BY e.id DESC LIMIT $7 OFFSET $8`
+	// eventsByProvider walks event_provider instead.
+	eventsByProvider = `SELECT ` + eventColumns + ` FROM unnest($2::smallint[]) AS t(type) CROSS JOIN LATERAL (
+  SELECT * FROM event e WHERE e.account = $1 AND e.provider = $6 AND e.type = t.type AND NOT e.evidence
+    AND e.id >= $3 AND e.id < $4 AND ($5 = 0 OR e.sub_account = $5)
+  ORDER BY e.id DESC LIMIT $7::bigint + $8::bigint
+) e ORDER BY e.id DESC LIMIT $7 OFFSET $8`
 )
 
 // ListEvents lists events, newest first.
@@ -130,6 +136,9 @@ func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Even
 	}
 	sql := eventsByType
 	args := []any{q.Account, kinds, from, below, q.SubAccount, q.Provider, min(max(q.Limit, 1), 1000), max(q.Offset, 0)}
+	if q.Provider != 0 {
+		sql = eventsByProvider
+	}
 	if q.Recipient != "" {
 		sql, args = eventsByRecipient, append(args, clean(q.Recipient))
 	}
@@ -140,7 +149,7 @@ func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Even
 // part of one counts for the next.
 func idAt(t time.Time) int64 {
 	ms := t.Add(time.Millisecond - time.Nanosecond).UnixMilli()
-	return store.EventID(min(max(ms, 0), 1<<41-1), 0, 0)
+	return store.EventID(ms, 0, 0)
 }
 
 // DailyStats sums the counters of a sub-account per UTC day.

@@ -41,7 +41,7 @@ func (t *tx) claim(c store.Claim) (store.Claimed, error) {
 		if led, err = t.ledger(c.Lane.Provider); err != nil {
 			return store.Claimed{}, err
 		}
-		free, _ := led.free(c.Lane.Mailbox, c.PerHour, c.LanePerHour, c.Now)
+		free, _ := led.free(&c)
 		limit = min(want, free)
 	}
 	all, err := t.candidates(l, c.Lane, now, limit+1)
@@ -62,7 +62,7 @@ func (t *tx) claim(c store.Claim) (store.Claimed, error) {
 	}
 	var out store.Claimed
 	if heldBack {
-		_, out.NextToken = led.free(c.Lane.Mailbox, c.PerHour, c.LanePerHour, c.Now)
+		_, out.NextToken = led.free(&c)
 	}
 	if out.Entries, err = t.handOut(l, c, all[:n], token); err != nil {
 		return store.Claimed{}, err

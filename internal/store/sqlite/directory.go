@@ -2,12 +2,14 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-const insertSubAccount = `INSERT INTO sub_account (account, name, is_default, blocked, created) VALUES ($1, $2, $3, $4, $5)`
+const insertSubAccount = `INSERT INTO sub_account (account, name, is_default, blocked, pool, created) VALUES ($1, $2, $3, $4, $5, $6)`
 
 // Install implements [store.Directory].
 func (d *DB) Install(ctx context.Context, in *store.Installation) error {
@@ -25,7 +27,7 @@ func (d *DB) Install(ctx context.Context, in *store.Installation) error {
 			return err
 		}
 		s.Account = a.ID
-		if s.ID, err = tx.insert(insertSubAccount, s.Account, s.Name, s.Default, s.Blocked, millis(s.Created)); err != nil {
+		if s.ID, err = tx.insert(insertSubAccount, s.Account, s.Name, s.Default, s.Blocked, s.Pool, millis(s.Created)); err != nil {
 			return err
 		}
 		for _, k := range in.Keys {
@@ -59,6 +61,21 @@ func (d *DB) CreateKey(ctx context.Context, k *waypost.APIKey) error {
 	return d.do(ctx, "create a key", 0, func(tx *tx) error { return tx.createKey(k) })
 }
 
+// RotateKey implements [store.Directory].
+func (d *DB) RotateKey(ctx context.Context, account, provider int64, fresh *waypost.APIKey, oldUntil time.Time) error {
+	return d.do(ctx, fmt.Sprintf("rotate the key of provider %d", provider), 0, func(tx *tx) error {
+		if err := tx.exists("SELECT EXISTS (SELECT 1 FROM provider WHERE id = $1 AND account = $2)", provider, account); err != nil {
+			return err
+		}
+		if _, err := tx.exec("UPDATE api_key SET expires = $1 WHERE provider = $2 AND kind = $3 AND (expires = 0 OR expires > $1)",
+			oldUntil.UnixMilli(), provider, int64(waypost.KeyIngestion)); err != nil {
+			return err
+		}
+		fresh.Kind, fresh.Account, fresh.Provider = waypost.KeyIngestion, account, provider
+		return tx.createKey(fresh)
+	})
+}
+
 // Key implements [store.Directory].
 func (d *DB) Key(ctx context.Context, hash [32]byte) (waypost.APIKey, error) {
 	return one(ctx, d, "find a key", func(row scanner, k *waypost.APIKey) error {
@@ -72,11 +89,11 @@ func (d *DB) Key(ctx context.Context, hash [32]byte) (waypost.APIKey, error) {
 	}, "SELECT id, kind, account, sub_account, provider, hint, created, expires FROM api_key WHERE hash = $1", hash[:])
 }
 
-const selectSubAccount = "SELECT id, account, name, is_default, blocked, created FROM sub_account"
+const selectSubAccount = "SELECT id, account, name, is_default, blocked, pool, created FROM sub_account"
 
 func scanSubAccount(row scanner, s *waypost.SubAccount) error {
 	var created int64
-	err := row.Scan(&s.ID, &s.Account, &s.Name, &s.Default, &s.Blocked, &created)
+	err := row.Scan(&s.ID, &s.Account, &s.Name, &s.Default, &s.Blocked, &s.Pool, &created)
 	s.Created = moment(created)
 	return err
 }

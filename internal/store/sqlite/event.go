@@ -28,9 +28,10 @@ func scanEvent(row scanner, e *waypost.Event) error {
 }
 
 // ListEvents implements [store.Events]. The ids of each type are read off the
-// index event_list, newest first, and merged; only the events of the page are
-// read from the table. A filter by recipient alone has no index: it looks at
-// the account's events from the newest until the page is full.
+// index event_list, or event_provider when a provider is asked for, newest
+// first, and merged; only the events of the page are read from the table. A
+// filter by recipient alone has no index: it looks at the account's events
+// from the newest until the page is full.
 func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Event, error) {
 	query, args := listQuery(q)
 	return list(ctx, d, "list events", scanEvent, query, args...)
@@ -59,7 +60,9 @@ func listQuery(q store.EventQuery) (string, []any) {
 	if q.SubAccount != 0 {
 		where("sub_account", q.SubAccount)
 	}
+	index := "event_list"
 	if q.Provider != 0 {
+		index = "event_provider"
 		where("provider", q.Provider)
 	}
 	if q.Recipient != "" {
@@ -76,8 +79,8 @@ func listQuery(q store.EventQuery) (string, []any) {
 			b.WriteString(" UNION ALL ")
 		}
 		args = append(args, int64(t))
-		fmt.Fprintf(&b, `SELECT id FROM (SELECT id FROM event INDEXED BY event_list
-WHERE account = $1 AND type = $%d AND evidence = 0 AND id >= $2 AND id < $3%s ORDER BY id DESC LIMIT $4)`, len(args), filter.String())
+		fmt.Fprintf(&b, `SELECT id FROM (SELECT id FROM event INDEXED BY %s
+WHERE account = $1 AND type = $%d AND evidence = 0 AND id >= $2 AND id < $3%s ORDER BY id DESC LIMIT $4)`, index, len(args), filter.String())
 	}
 	args = append(args, limit, offset)
 	fmt.Fprintf(&b, ") ORDER BY id DESC LIMIT $%d OFFSET $%d) ORDER BY id DESC", len(args)-1, len(args))
@@ -85,13 +88,13 @@ WHERE account = $1 AND type = $%d AND evidence = 0 AND id >= $2 AND id < $3%s OR
 }
 
 // firstID is below every id of an event stored at t or later, and above every
-// earlier one; times that an id cannot express are moved to the nearest.
+// earlier one.
 func firstID(t time.Time) int64 {
 	ms := t.UnixMilli()
 	if time.UnixMilli(ms).Before(t) {
 		ms++
 	}
-	return store.EventID(min(max(ms, 0), math.MaxInt64>>22), 0, 0)
+	return store.EventID(ms, 0, 0)
 }
 
 // DailyStats implements [store.Stats].

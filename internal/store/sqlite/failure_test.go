@@ -116,7 +116,7 @@ func TestGroup(t *testing.T) {
 	}
 	group := gather(d)
 	now := time.Now().Add(time.Minute)
-	claim := store.Claim{Lane: benchLane, Now: now, Max: 2, LeaseUntil: now.Add(time.Minute), PerHour: 5}
+	claim := store.Claim{Lane: benchLane, Now: now, Max: 2, LeaseUntil: now.Add(time.Minute), PerHour: 5, Burst: true}
 	var a, b store.Claimed
 	good, bad := benchCall(r, 1), benchCall(r, 2)
 	bad.Messages[1].ID = first.Messages[0].ID

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"context"
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // ledger holds the minute buckets of one provider's limits, written through to
@@ -14,8 +16,8 @@ type ledger struct {
 	pruned int64 // buckets before this minute are gone
 }
 
-// keepBuckets is for how many minutes a bucket is kept: longer than it counts,
-// in case the clock steps back.
+// keepBuckets is for how many minutes a bucket is kept: two hours longer than
+// it counts, in case the clock steps back.
 const keepBuckets = 180
 
 // ledger finds the buckets of a provider, reading them when they are not in
@@ -56,9 +58,9 @@ func (l *ledger) add(box waypost.Mailbox, minute int64, n int) {
 
 // free tells how many tokens both limits have left, and when the next comes if
 // none is left.
-func (l *ledger) free(box waypost.Mailbox, perHour, lanePerHour int, now time.Time) (int, time.Time) {
-	all, nextAll := waypost.Allowance(buckets(l.all), perHour, now)
-	one, nextOne := waypost.Allowance(buckets(l.lanes[box]), lanePerHour, now)
+func (l *ledger) free(c *store.Claim) (int, time.Time) {
+	all, nextAll := waypost.Allowance(buckets(l.all), waypost.Limit{PerHour: c.PerHour, Burst: c.Burst}, c.Now)
+	one, nextOne := waypost.Allowance(buckets(l.lanes[c.Lane.Mailbox]), waypost.Limit{PerHour: c.LanePerHour, Burst: c.Burst}, c.Now)
 	if nextOne.After(nextAll) {
 		nextAll = nextOne
 	}
@@ -125,4 +127,19 @@ func (t *tx) refund(at waypost.Lane, minute int64) error {
 // forgetOnRollback makes the next claim read the buckets from the database.
 func (t *tx) forgetOnRollback(provider int64) {
 	t.onRollback(func() { delete(t.db.ledgers, provider) })
+}
+
+// Buckets implements [store.Queue].
+func (d *DB) Buckets(ctx context.Context, provider, since int64) (map[waypost.Mailbox][]waypost.Bucket, error) {
+	type row struct {
+		box    waypost.Mailbox
+		bucket waypost.Bucket
+	}
+	all, err := list(ctx, d, "read limits", func(s scanner, r *row) error { return s.Scan(&r.box, &r.bucket.Minute, &r.bucket.N) },
+		"SELECT mailbox, minute, n FROM limit_bucket WHERE provider = $1 AND minute >= $2 AND n > 0 ORDER BY minute", provider, since)
+	out := map[waypost.Mailbox][]waypost.Bucket{}
+	for _, r := range all {
+		out[r.box] = append(out[r.box], r.bucket)
+	}
+	return out, err
 }

@@ -5,32 +5,49 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-const selectMessage = `SELECT id, account, sub_account, content, recipient, to_name, to_email, cc, variables, domain, pool, provider,
-mailbox, submitted FROM message`
+const (
+	messageColumns = `m.id, m.account, m.sub_account, m.content, m.recipient, m.to_name, m.to_email, m.cc, m.variables, m.domain,
+m.pool, m.provider, m.mailbox, m.submitted`
+	selectMessage = "SELECT " + messageColumns + " FROM message m"
+)
+
+// messageRow is what of messageColumns is read on the way to a message.
+type messageRow struct {
+	id, content []byte
+	email       sql.NullString
+	cc          string
+	submitted   int64
+}
+
+func (r *messageRow) dest(m *waypost.Message) []any {
+	return []any{
+		&r.id, &m.Account, &m.SubAccount, &r.content, &m.Recipient, &m.To.Name, &r.email, &r.cc, &m.Variables, &m.Domain,
+		&m.Pool, &m.Provider, &m.Mailbox, &r.submitted,
+	}
+}
+
+func (r *messageRow) finish(m *waypost.Message) error {
+	copy(m.ID[:], r.id)
+	copy(m.Content[:], r.content)
+	m.To.Email = m.Recipient
+	if r.email.Valid {
+		m.To.Email = r.email.String
+	}
+	m.SubmittedAt = moment(r.submitted)
+	return store.DecodeJSON(r.cc, &m.Cc)
+}
 
 func scanMessage(row scanner, m *waypost.Message) error {
-	var id, content []byte
-	var email sql.NullString
-	var cc string
-	var submitted int64
-	if err := row.Scan(&id, &m.Account, &m.SubAccount, &content, &m.Recipient, &m.To.Name, &email, &cc, &m.Variables, &m.Domain,
-		&m.Pool, &m.Provider, &m.Mailbox, &submitted); err != nil {
+	var r messageRow
+	if err := row.Scan(r.dest(m)...); err != nil {
 		return err
 	}
-	copy(m.ID[:], id)
-	copy(m.Content[:], content)
-	m.To.Email = m.Recipient
-	if email.Valid {
-		m.To.Email = email.String
-	}
-	m.SubmittedAt = moment(submitted)
-	return store.DecodeJSON(cc, &m.Cc)
+	return r.finish(m)
 }
 
 // Message implements [store.Events].
@@ -132,18 +149,22 @@ func trailEvents(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
 }
 
 func trailAttempts(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
-	rows, err := tx.QueryContext(ctx, `SELECT n, provider, at, took, result, stage, code, enhanced, text FROM attempt
-WHERE message = $1 ORDER BY n`, t.Message.ID[:])
+	rows, err := tx.QueryContext(ctx, selectAttempt+" WHERE message = $1 ORDER BY n", t.Message.ID[:])
 	if err != nil {
 		return err
 	}
-	t.Attempts, err = collect(rows, "attempts", func(row scanner, a *waypost.Attempt) error {
-		var at, took int64
-		a.Message = t.Message.ID
-		err := row.Scan(&a.N, &a.Provider, &at, &took, &a.Result, &a.Stage, &a.Code, &a.Enhanced, &a.Text)
-		a.At, a.Took = moment(at), time.Duration(took)*time.Millisecond
-		return err
-	})
+	t.Attempts, err = collect(rows, "attempts", scanAttempt)
+	return err
+}
+
+const selectAttempt = "SELECT message, n, provider, at, took, result, stage, code, enhanced, text FROM attempt"
+
+func scanAttempt(row scanner, a *waypost.Attempt) error {
+	var id []byte
+	var at, took int64
+	err := row.Scan(&id, &a.N, &a.Provider, &at, &took, &a.Result, &a.Stage, &a.Code, &a.Enhanced, &a.Text)
+	copy(a.Message[:], id)
+	a.At, a.Took = moment(at), milliseconds(took)
 	return err
 }
 

@@ -9,23 +9,34 @@ import (
 )
 
 const insertProvider = `INSERT INTO provider (account, name, host, port, security, auth, username, password, helo, tls_skip_verify,
-plain_auth, max_per_hour, settings, retry_permanent, retry, created, updated)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+plain_auth, max_per_hour, burst, max_connections, max_per_session, settings, retry_permanent, retry, updated, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
 
-// CreateProvider implements [store.Directory].
-func (d *DB) CreateProvider(ctx context.Context, p *waypost.Provider, key *waypost.APIKey, pool *waypost.Pool) error {
+// providerArgs are the values of a provider from its name to its update.
+func providerArgs(p *waypost.Provider) ([]any, error) {
 	settings, err := store.EncodeJSON(p.Settings)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	retry, err := store.EncodeJSON(p.Retry)
 	if err != nil {
+		return nil, err
+	}
+	return []any{
+		p.Account, p.Name, p.Host, p.Port, p.Security, p.Auth, p.Username, []byte(p.Password), p.HELO, p.TLSSkipVerify, p.PlainAuth,
+		p.MaxPerHour, p.Burst, p.MaxConnections, p.MaxPerSession, settings, p.RetryPermanent, retry, millis(p.Updated),
+	}, nil
+}
+
+// CreateProvider implements [store.Directory].
+func (d *DB) CreateProvider(ctx context.Context, p *waypost.Provider, key *waypost.APIKey, pool *waypost.Pool) error {
+	args, err := providerArgs(p)
+	if err != nil {
 		return err
 	}
+	args = append(args, millis(p.Created))
 	return d.do(ctx, fmt.Sprintf("create provider %q", p.Name), 0, func(tx *tx) error {
-		p.ID, err = tx.insert(insertProvider, p.Account, p.Name, p.Host, p.Port, p.Security, p.Auth, p.Username, []byte(p.Password),
-			p.HELO, p.TLSSkipVerify, p.PlainAuth, p.MaxPerHour, settings, p.RetryPermanent, retry, millis(p.Created), millis(p.Updated))
-		if err != nil {
+		if p.ID, err = tx.insert(insertProvider, args...); err != nil {
 			return err
 		}
 		if key != nil {
@@ -43,15 +54,60 @@ func (d *DB) CreateProvider(ctx context.Context, p *waypost.Provider, key *waypo
 	})
 }
 
-const selectProvider = `SELECT id, account, name, host, port, security, auth, username, password, helo, tls_skip_verify,
-plain_auth, max_per_hour, settings, retry_permanent, retry, created, updated FROM provider`
+const updateProvider = `UPDATE provider SET name = $2, host = $3, port = $4, security = $5, auth = $6, username = $7, password = $8,
+helo = $9, tls_skip_verify = $10, plain_auth = $11, max_per_hour = $12, burst = $13, max_connections = $14, max_per_session = $15,
+settings = $16, retry_permanent = $17, retry = $18, updated = $19 WHERE account = $1 AND id = $20`
+
+// UpdateProvider implements [store.Directory].
+func (d *DB) UpdateProvider(ctx context.Context, p *waypost.Provider) error {
+	args, err := providerArgs(p)
+	if err != nil {
+		return err
+	}
+	args = append(args, p.ID)
+	return d.do(ctx, fmt.Sprintf("update provider %q", p.Name), 0, func(tx *tx) error {
+		n, err := tx.exec(updateProvider, args...)
+		return found(n, taken(err))
+	})
+}
+
+// DeleteProvider implements [store.Directory].
+func (d *DB) DeleteProvider(ctx context.Context, account, id int64) error {
+	return d.do(ctx, fmt.Sprintf("delete provider %d", id), 0, func(tx *tx) error {
+		if err := found(tx.exec("DELETE FROM provider WHERE id = $1 AND account = $2", id, account)); err != nil {
+			return err
+		}
+		for _, query := range []string{
+			"DELETE FROM api_key WHERE provider = $1",
+			"DELETE FROM agent WHERE provider = $1",
+			"DELETE FROM pause WHERE provider = $1",
+			"DELETE FROM limit_bucket WHERE provider = $1",
+		} {
+			if _, err := tx.exec(query, id); err != nil {
+				return err
+			}
+		}
+		delete(tx.db.ledgers, id)
+		return tx.leavePools(account, id)
+	})
+}
+
+// CountProviders implements [store.Directory].
+func (d *DB) CountProviders(ctx context.Context, account int64) (int, error) {
+	return one(ctx, d, "count providers", func(row scanner, n *int) error { return row.Scan(n) },
+		"SELECT count(*) FROM provider WHERE account = $1", account)
+}
+
+const selectProvider = `SELECT id, account, name, host, port, security, auth, username, password, helo, tls_skip_verify, plain_auth,
+max_per_hour, burst, max_connections, max_per_session, settings, retry_permanent, retry, created, updated FROM provider`
 
 func scanProvider(row scanner, p *waypost.Provider) error {
 	var password []byte
 	var settings, retry string
 	var created, updated int64
 	if err := row.Scan(&p.ID, &p.Account, &p.Name, &p.Host, &p.Port, &p.Security, &p.Auth, &p.Username, &password, &p.HELO,
-		&p.TLSSkipVerify, &p.PlainAuth, &p.MaxPerHour, &settings, &p.RetryPermanent, &retry, &created, &updated); err != nil {
+		&p.TLSSkipVerify, &p.PlainAuth, &p.MaxPerHour, &p.Burst, &p.MaxConnections, &p.MaxPerSession, &settings,
+		&p.RetryPermanent, &retry, &created, &updated); err != nil {
 		return err
 	}
 	p.Password, p.Created, p.Updated = password, moment(created), moment(updated)
@@ -75,66 +131,4 @@ func (d *DB) AnyProvider(ctx context.Context, id int64) (waypost.Provider, error
 func (d *DB) Providers(ctx context.Context, account int64, p store.Page) ([]waypost.Provider, error) {
 	limit, offset, like := pageArgs(p)
 	return list(ctx, d, "list providers", scanProvider, selectProvider+" WHERE account = $1"+page, account, like, limit, offset)
-}
-
-func (t *tx) createPool(p *waypost.Pool, members string) (err error) {
-	p.ID, err = t.insert(`INSERT INTO pool (account, name, strategy, members, metadata, created) VALUES ($1, $2, $3, $4, $5, $6)`,
-		p.Account, p.Name, int64(p.Strategy), members, p.Metadata, millis(p.Created))
-	return err
-}
-
-// createFreePool stores a pool under the first name that is free: its own, or
-// with the suffix -2, -3 and so on.
-func (t *tx) createFreePool(p *waypost.Pool) error {
-	members, err := store.EncodeJSON(p.Members)
-	if err != nil {
-		return err
-	}
-	for base, n := p.Name, 2; ; n++ {
-		var taken bool
-		if _, err := t.row("SELECT EXISTS (SELECT 1 FROM pool WHERE account = $1 AND name = $2)", []any{p.Account, p.Name}, &taken); err != nil {
-			return err
-		}
-		if !taken {
-			return t.createPool(p, members)
-		}
-		p.Name = fmt.Sprintf("%s-%d", base, n)
-	}
-}
-
-// CreatePool implements [store.Directory].
-func (d *DB) CreatePool(ctx context.Context, p *waypost.Pool) error {
-	members, err := store.EncodeJSON(p.Members)
-	if err != nil {
-		return err
-	}
-	return d.do(ctx, fmt.Sprintf("create pool %q", p.Name), 0, func(tx *tx) error { return tx.createPool(p, members) })
-}
-
-const selectPool = "SELECT id, account, name, strategy, members, metadata, created FROM pool"
-
-func scanPool(row scanner, p *waypost.Pool) error {
-	var members string
-	var created int64
-	if err := row.Scan(&p.ID, &p.Account, &p.Name, &p.Strategy, &members, &p.Metadata, &created); err != nil {
-		return err
-	}
-	p.Created = moment(created)
-	return store.DecodeJSON(members, &p.Members)
-}
-
-// Pool implements [store.Directory].
-func (d *DB) Pool(ctx context.Context, account, id int64) (waypost.Pool, error) {
-	return one(ctx, d, "find a pool", scanPool, selectPool+" WHERE id = $1 AND account = $2", id, account)
-}
-
-// PoolByName implements [store.Directory].
-func (d *DB) PoolByName(ctx context.Context, account int64, name string) (waypost.Pool, error) {
-	return one(ctx, d, "find a pool", scanPool, selectPool+" WHERE account = $1 AND name = $2", account, name)
-}
-
-// Pools implements [store.Directory].
-func (d *DB) Pools(ctx context.Context, account int64, p store.Page) ([]waypost.Pool, error) {
-	limit, offset, like := pageArgs(p)
-	return list(ctx, d, "list pools", scanPool, selectPool+" WHERE account = $1"+page, account, like, limit, offset)
 }

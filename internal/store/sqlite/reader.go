@@ -150,6 +150,9 @@ func moment(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
+// milliseconds is the duration of a stored form.
+func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+
 // blob is the stored form of an id that may be unset.
 func blob(u waypost.UUID) any {
 	if u.IsZero() {

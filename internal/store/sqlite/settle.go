@@ -60,7 +60,14 @@ func (t *tx) settle(s *store.Settlement) error {
 		if s.Attempt != nil {
 			attempt, unknown = attempt+1, false
 		}
-		if err := t.enqueue(e.Lane, e.Message, s.Retry.UnixMilli(), attempt, unknown || s.Unknown); err != nil {
+		at := e.Lane
+		if s.Provider != 0 {
+			at.Provider = s.Provider
+			if _, err := t.exec("UPDATE message SET provider = $1 WHERE id = $2", s.Provider, e.Message[:]); err != nil {
+				return err
+			}
+		}
+		if err := t.enqueue(at, e.Message, s.Retry.UnixMilli(), attempt, unknown || s.Unknown); err != nil {
 			return err
 		}
 	}
@@ -78,6 +85,18 @@ func (t *tx) settle(s *store.Settlement) error {
 		return t.refund(e.Lane, e.Token)
 	}
 	return nil
+}
+
+// laneOfRetry is where a retry waits. A message that goes to another provider
+// is changed with it.
+func (t *tx) laneOfRetry(s *store.Settlement) (waypost.Lane, error) {
+	lane := s.Entry.Lane
+	if s.Provider == 0 || s.Provider == lane.Provider {
+		return lane, nil
+	}
+	lane.Provider = s.Provider
+	_, err := t.exec("UPDATE message SET provider = $1 WHERE id = $2", s.Provider, s.Entry.Message[:])
+	return lane, err
 }
 
 func (t *tx) attempt(a *waypost.Attempt) error {

@@ -11,7 +11,7 @@ import (
 
 func testEventIDs(t *testing.T, e Engine) {
 	f := newFixture(t, e)
-	before := time.Now().Add(-time.Minute).UnixMilli()
+	before := time.Now().Add(-time.Minute)
 	f.accept(100, f.now)
 	if e.Reopen != nil {
 		f.s = e.Reopen(t, f.s)
@@ -26,8 +26,8 @@ func testEventIDs(t *testing.T, e Engine) {
 		if i > 0 && ev.ID >= all[i-1].ID {
 			t.Fatalf("ids do not descend at %d: %d after %d", i, ev.ID, all[i-1].ID)
 		}
-		if ms := ev.ID >> 22; ms < before || ms > time.Now().Add(time.Minute).UnixMilli() {
-			t.Fatalf("id %d is of the millisecond %d, not of the time it was stored", ev.ID, ms)
+		if at := store.EventTime(ev.ID); at.Before(before) || at.After(time.Now().Add(time.Minute)) {
+			t.Fatalf("id %d is of %v, not of the time it was stored", ev.ID, at)
 		}
 	}
 	f.equal("the last stored come first", types(all[:50])[0], waypost.CSSent)
@@ -53,13 +53,16 @@ func testListEvents(t *testing.T, e Engine) {
 	all := f.events()
 	f.equal("all", len(all), 120)
 	mid := all[60]
-	stored := time.UnixMilli(mid.ID >> 22)
+	stored := store.EventTime(mid.ID)
 	for _, q := range []store.EventQuery{
 		{},
 		{SubAccount: f.sub},
 		{SubAccount: f.sub + 1, Provider: second},
 		{SubAccount: f.sub + 999},
 		{Provider: f.provider},
+		{Provider: second, Types: []waypost.EventType{waypost.CSOpen, waypost.CSProcessed}, Offset: 2},
+		{Provider: second, Recipient: "user3@example.org"},
+		{Provider: f.provider + 999},
 		{Types: []waypost.EventType{waypost.CSHardBounced}},
 		{Types: []waypost.EventType{waypost.CSClick, waypost.CSProcessed, waypost.CSOpen}},
 		{Types: []waypost.EventType{waypost.CSSpamReport}},
@@ -94,7 +97,7 @@ func testListEvents(t *testing.T, e Engine) {
 func selected(all []waypost.Event, q store.EventQuery) []waypost.Event {
 	var out []waypost.Event
 	for _, e := range all {
-		stored := time.UnixMilli(e.ID >> 22)
+		stored := store.EventTime(e.ID)
 		typ := len(q.Types) == 0
 		for _, t := range q.Types {
 			typ = typ || t == e.Type

@@ -18,7 +18,13 @@
 //   - Relayed does nothing when the fact is a duplicate;
 //   - a retry without an attempt leaves "unknown" as it was;
 //   - a suppression that has expired is replaced by a new one;
-//   - a holder whose lease ran out may still settle until another claims it.
+//   - a holder whose lease ran out may still settle until another claims it,
+//     or surgery acts on it;
+//   - RetryNow does not count what is due already;
+//   - Move and SetPause answer ErrNotFound for a pool or provider that is not
+//     the account's, and nothing is changed;
+//   - a list of a pool that a deleted provider leaves empty goes;
+//   - limits hold while the clock steps back by less than two hours.
 package storetest
 
 import (
@@ -45,6 +51,13 @@ func Run(t *testing.T, e Engine) {
 		{"Keys", testKeys},
 		{"Providers", testProviders},
 		{"Pools", testPools},
+		{"UpdateProvider", testUpdateProvider},
+		{"DeleteProvider", testDeleteProvider},
+		{"RotateKey", testRotateKey},
+		{"UpdatePool", testUpdatePool},
+		{"DeletePool", testDeletePool},
+		{"Pauses", testPauses},
+		{"Journal", testJournal},
 		{"Agent", testAgent},
 		{"Lists", testLists},
 		{"Domains", testDomains},
@@ -62,10 +75,23 @@ func Run(t *testing.T, e Engine) {
 		{"SettleFinish", testSettleFinish},
 		{"SettleRetry", testSettleRetry},
 		{"SettleLost", testSettleLost},
+		{"SettleProvider", testSettleProvider},
+		{"Lanes", testLanes},
+		{"Waiting", testWaiting},
+		{"RetryNow", testRetryNow},
+		{"Cancel", testCancel},
+		{"CancelUnknown", testCancelUnknown},
+		{"Move", testMove},
+		{"SurgerySelection", testSurgerySelection},
+		{"SurgeryHeld", testSurgeryHeld},
+		{"SurgeryTenancy", testSurgeryTenancy},
+		{"SurgeryProperty", testSurgeryProperty},
 		{"LimitsHold", testLimitsHold},
 		{"LimitsTwoLanes", testLimitsTwoLanes},
 		{"LimitsRefund", testLimitsRefund},
+		{"LimitsSpread", testLimitsSpread},
 		{"LimitsProperty", testLimitsProperty},
+		{"Buckets", testBuckets},
 		{"RecordKey", testRecordKey},
 		{"RecordOnce", testRecordOnce},
 		{"RecordDeferral", testRecordDeferral},
