@@ -299,3 +299,28 @@ func TestHostileTextIsCleanedAndBounded(t *testing.T) {
 		t.Errorf("queue id of %d bytes, relay of %d", len(e.Queue), len(e.Relay))
 	}
 }
+
+func TestTimesOfReports(t *testing.T) {
+	w := newWorld(t)
+	f := func(at, want time.Time) {
+		t.Helper()
+		m := w.accept(fmt.Sprintf("r%d@example.com", time.Now().UnixNano()), "")
+		it := item(m, "delivered", "", 250, "250 ok")
+		it.Timestamp.Time = at
+		w.report(it)
+		trail, err := w.store.Trail(w.Context(), w.account, m.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := trail.Events[len(trail.Events)-1]; got.Type != waypost.CSDelivered || !got.At.Equal(want) {
+			t.Errorf("reported at %v: last event %s at %v, want CSDelivered at %v", at, got.Type, got.At, want)
+		}
+	}
+	w.now = w.now.Truncate(time.Second).Add(300 * time.Millisecond) // when messages are accepted, and reported
+	f(w.now.Truncate(time.Second), w.now)                           // the same second in a traditional log
+	f(w.now.Add(-time.Hour), w.now)                                 // a clock that is behind
+	f(w.now.Add(time.Hour), w.now)                                  // one that runs ahead
+	f(time.Time{}, w.now)
+	exact := w.now.Add(7 * time.Millisecond)
+	f(exact, exact)
+}

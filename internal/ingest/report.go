@@ -98,10 +98,7 @@ func checkItem(it *waypost.ReportItem) (waypost.UUID, error) {
 
 // fact turns a checked item into what the store records.
 func (d *Door) fact(ctx context.Context, m *waypost.Message, it *waypost.ReportItem, now time.Time) (store.Fact, error) {
-	at := it.Timestamp.Time
-	if at.IsZero() || at.After(now.Add(5*time.Minute)) {
-		at = now // a clock that runs ahead must not put events into the future
-	}
+	at := when(it.Timestamp.Time, m.SubmittedAt, now)
 	e := eventOf(m, waypost.CSDelivered, waypost.SourceAgent, at)
 	e.Code, e.Enhanced, e.Text = it.SMTPCode, bound(clean(it.EnhancedCode), 12), clean(it.SMTPDescription)
 	e.Queue, e.Relay = waypost.QueueID(bound(clean(string(it.QueueID)), 64)), bound(clean(it.Relay), 255)
@@ -126,6 +123,25 @@ func (d *Door) fact(ctx context.Context, m *waypost.Message, it *waypost.ReportI
 		f.Event.Evidence, f.Event.Recipient, f.Once, f.Suppress = true, bound(clean(it.Recipient), waypost.MaxEmail), "", nil
 	}
 	return f, nil
+}
+
+// when is the time of a reported fact: never before the message, and never in
+// the future, whatever the mail server's clock says. A time of whole seconds
+// was cut by a traditional log, so it counts as the end of its second: what
+// we did in the same second came before it.
+func when(at, submitted, now time.Time) time.Time {
+	if at.IsZero() || at.After(now.Add(5*time.Minute)) {
+		return now
+	}
+	if at.Nanosecond() == 0 {
+		if at = at.Add(999 * time.Millisecond); at.After(now) {
+			at = now
+		}
+	}
+	if at.Before(submitted) {
+		return submitted
+	}
+	return at
 }
 
 // bounced judges the reply and adds what a bounce brings with it.
