@@ -243,7 +243,7 @@ func (c *Correlator) entering(k *key) *entry {
 func (c *Correlator) retire(e *entry) {
 	e.gone = true
 	c.table.gone = append(c.table.gone, goneID{e, e.serial, c.clockMicros})
-	c.table.sweep(c.clock.Add(-2*c.opts.Hold), c.clock.Add(-c.opts.MaxAge))
+	c.table.sweep(c.clockMicros-2*c.opts.Hold.Microseconds(), c.clockMicros-c.opts.MaxAge.Microseconds())
 }
 
 // uuidOfMessageID accepts the Message-ID that Waypost gives a message and no

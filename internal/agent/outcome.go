@@ -53,8 +53,13 @@ func (c *Correlator) rescue(k key, u waypost.UUID) {
 // remembers it: an expiry has no line of its own for each recipient.
 func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 	r := e.more()
-	reason := reasonOf(f)
 	i := slices.IndexFunc(r.deferred, func(d deferral) bool { return d.to == f.Recipient })
+	if i >= 0 && r.deferred[i].same(f) { // to the letter, as most are
+		r.deferred[i].round = e.round
+		c.counts.Repeated++
+		return
+	}
+	reason := reasonOf(f)
 	repeated := i >= 0 && r.deferred[i].reason == reason
 	if i < 0 {
 		if len(r.deferred) >= maxDeferrals {
@@ -81,6 +86,11 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 		c.emit(e.uuid, e.method, itemOf(f, waypost.ReportDeferred))
 	}
 	c.bound(e)
+}
+
+// same tells whether f says nothing that d does not.
+func (d *deferral) same(f *mtalog.Fact) bool {
+	return d.code == f.Code && d.text == f.Description && d.relay == f.Relay && d.enhanced == f.Enhanced && d.recipient == recipientOf(f)
 }
 
 // keep copies a text unless the same is there already: a message that waits
