@@ -175,6 +175,9 @@ func (c *Correlator) sender(k *key, f *mtalog.Fact) {
 	e.null = f.Sender == ""
 	e.left, e.done = int32(min(f.NRcpt, 1<<20)), 0
 	e.round++
+	if u, ok := uuidOfMessageID(f.MessageID); ok && !ours { // Exim logs both on one line
+		c.bind(e, u, byMessageID)
+	}
 	switch {
 	case ours:
 		c.bind(e, rp.UUID, byReturnPath)
