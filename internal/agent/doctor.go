@@ -64,7 +64,7 @@ func Doctor(ctx context.Context, cfg Config, at Place) []Finding {
 	lines := examineLog(ctx, &cfg, &at, add)
 	examineRotation(&cfg, at.path("/etc/logrotate.d"), add)
 	direct := examinePostfix(ctx, &cfg, add)
-	examineJournal(&at, direct, lines, add)
+	examineJournal(cfg.MTA, &at, direct, lines, add)
 	examineState(ctx, &cfg, &at, add)
 	if findings[0].Grade == Good {
 		examineServer(ctx, &cfg, add)

@@ -16,7 +16,7 @@ import (
 
 // examineJournal looks for what loses lines between the mail server and the
 // log when systemd's journal stands between the two.
-func examineJournal(at *Place, direct bool, lines []string, add adder) {
+func examineJournal(mta string, at *Place, direct bool, lines []string, add adder) {
 	if n, line := lostLines(at, lines); n > 0 {
 		add("journal", Warn, fmt.Sprintf("%d notes about lost log lines, the last: %s", n, excerpt([]byte(line))), "raise RateLimitBurst in journald.conf and imjournal's or imuxsock's limits in rsyslog, or set maillog_file in Postfix")
 	}
@@ -34,7 +34,7 @@ func examineJournal(at *Place, direct bool, lines []string, add adder) {
 		}
 	}
 	burst, interval := rateLimit(at)
-	if rate := lineRate(lines); burst > 0 && interval > 0 && rate*interval.Seconds() > float64(burst)/2 {
+	if rate := lineRate(mta, lines); burst > 0 && interval > 0 && rate*interval.Seconds() > float64(burst)/2 {
 		well = false
 		add("journal", Warn, fmt.Sprintf("the log has had %.0f lines/s, and journald drops what exceeds %d lines in %v", rate, burst, interval), "set RateLimitIntervalSec=0 in journald.conf, or LogRateLimitIntervalSec=0 in the mail server's unit")
 	}
@@ -77,8 +77,8 @@ func rateLimit(at *Place) (burst int, interval time.Duration) {
 }
 
 // lineRate is how many lines a second the log has had.
-func lineRate(lines []string) float64 {
-	parser, err := mtalog.New(DefaultMTA, mtalog.Options{})
+func lineRate(mta string, lines []string) float64 {
+	parser, err := mtalog.New(mta, mtalog.Options{})
 	if err != nil {
 		return 0
 	}
