@@ -24,6 +24,9 @@ func (r *runCommand) Run(c *console) error {
 		return err
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(c.err, nil))
+	if c.keyInArgs() {
+		cfg.Log.Warn("the key was given on the command line and shows in the process list: set api-key in " + configFile + ", or api-key-file, or WAYPOST_AGENT_API_KEY")
+	}
 	return agent.Run(c.ctx, cfg)
 }
 
@@ -68,12 +71,15 @@ func (l *checkLineCommand) Run(c *console) error {
 
 type explainCommand struct {
 	What    string `arg:"" name:"queueid|uuid" help:"A queue id of the mail server, or a message's UUID."`
-	LogPath string `help:"The mail server's log; its archives are read as well." default:"${logpath}" env:"WAYPOST_AGENT_LOG_PATH"`
+	LogPath string `help:"The mail server's log; its archives are read as well." env:"WAYPOST_AGENT_LOG_PATH"`
 	MTA     string `name:"mta" help:"The mail server." default:"postfix"`
 }
 
 // Run shows what is behind an event.
 func (e *explainCommand) Run(c *console) error {
+	if e.LogPath == "" {
+		e.LogPath = agent.LogPath(e.MTA)
+	}
 	return agent.Explain(c.ctx, e.What, e.MTA, e.LogPath, c.out)
 }
 
@@ -85,10 +91,16 @@ type doctorCommand struct {
 // Run examines everything; the exit code is that of the worst finding.
 func (d *doctorCommand) Run(c *console) error {
 	cfg, err := d.agentConfig(c)
-	if err != nil {
-		return err
+	place := agent.Place{ConfigFile: string(d.Config), KeyFile: d.APIKeyFile, KeyByFlag: c.keyInArgs(), User: "waypost-agent"}
+	if place.ConfigFile == "" {
+		place.ConfigFile = configFile
 	}
-	findings := agent.Doctor(c.ctx, cfg)
+	findings := []agent.Finding{}
+	if err != nil {
+		findings = append(findings, agent.Finding{Check: "configuration", Grade: agent.Bad, Detail: err.Error(), Remedy: "correct it and run doctor again, as root when it is a matter of permission"})
+	} else {
+		findings = agent.Doctor(c.ctx, cfg, place)
+	}
 	if d.JSON {
 		enc := json.NewEncoder(c.out)
 		enc.SetIndent("", "  ")

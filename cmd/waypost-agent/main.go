@@ -18,13 +18,17 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/waypost-mail/waypost/internal/agent"
+	"github.com/waypost-mail/waypost/internal/mtalog"
 )
+
+// configFile is read when it exists and --config names no other.
+const configFile = "/etc/waypost-agent/config.yaml"
 
 // version is set by the release build.
 var version = "dev"
@@ -43,6 +47,13 @@ type console struct {
 	ctx      context.Context //nolint:containedctx // handed to one command by kong
 	in       io.Reader
 	out, err io.Writer
+	args     []string
+}
+
+// keyInArgs tells whether the key is on the command line, where the process
+// list shows it to everyone.
+func (c *console) keyInArgs() bool {
+	return slices.ContainsFunc(c.args, func(a string) bool { return a == "--api-key" || strings.HasPrefix(a, "--api-key=") })
 }
 
 // exitCode ends a command without a message.
@@ -60,15 +71,16 @@ func main() {
 // run is main without the process around it.
 func run(c *console, args []string) int {
 	var cli command
+	c.args = args
 	exit := -1
 	parser, err := kong.New(&cli,
 		kong.Name("waypost-agent"),
 		kong.Description("Reports the deliveries, bounces and deferrals of your mail server to Waypost."),
 		kong.Writers(c.out, c.err),
 		kong.Exit(func(code int) { exit = code }),
-		kong.Configuration(loadYAML, "/etc/waypost-agent/config.yaml"),
+		kong.Configuration(loadYAML, configFile),
 		kong.UsageOnError(),
-		kong.Vars{"logpath": agent.DefaultLogPath},
+		kong.Vars{"mtas": strings.Join(mtalog.MTAs(), ", ")},
 	)
 	if err != nil {
 		return c.fail(err)

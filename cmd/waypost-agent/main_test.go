@@ -189,7 +189,6 @@ func TestConfiguration(t *testing.T) {
 	f("api-key: k\nendpoint: https://x\nflush-interval: 1ms", "flush-interval is 1ms")
 	f("api-key: k\nendpoint: https://x\nspool-size: 64GiBB", "no size")
 	f("api-key: k\nendpoint: https://x\nmta: mailer", `mta "mailer"`)
-	f("api-key: k\nendpoint: https://x\njournald: true", "not available yet")
 	f("api-key: k\nendpoint: https://x", "api-key-file", "--api-key-file", filepath.Join(dir, "none"))
 	f("api-key: k\nendpoint: https://x\nhealth-addr: 9113", "health-addr")
 	f("api-key: k\nendpoint: https://x\nbatch-size: 5000", "batch-size is 6000", "--batch-size", "6000")
@@ -221,8 +220,34 @@ func TestCommands(t *testing.T) {
 	f("", 1, "", "nonsense")
 	url, _ := server(t)
 	doctor := []string{"doctor", "--api-key", "k", "--endpoint", url, "--state-dir", t.TempDir(), "--log-path", log}
+	f("warning  key", 1, "", doctor...) // on the command line
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("k\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	doctor[1], doctor[2] = "--api-key-file", key
 	f("takes the key", 0, "", doctor...)
+	if err := os.Chmod(key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f("every user of this machine may get at the key", 2, "", doctor...)
+	f("read api-key-file", 2, "", "doctor", "--api-key-file", key+"2", "--endpoint", url)
 	doctor[4] = "http://127.0.0.1:1"
 	f("problem  server", 2, "", doctor...)
 	f(`"grade": "problem"`, 2, "", append(doctor, "--json")...)
+}
+
+// TestKeyInArguments wants a warning that does not repeat the key.
+func TestKeyInArguments(t *testing.T) {
+	f := func(want bool, args ...string) {
+		t.Helper()
+		code, _, errs := call(t, "", append([]string{"run", "--endpoint", "https://waypost.invalid", "--health-addr", "nowhere"}, args...)...)
+		if code != 1 || strings.Contains(errs, "process list") != want || strings.Contains(errs, "k-secret") {
+			t.Errorf("%v: exit code %d, %q", args, code, errs)
+		}
+	}
+	f(true, "--api-key", "k-secret")
+	f(true, "--api-key=k-secret")
+	t.Setenv("WAYPOST_AGENT_API_KEY", "k-secret")
+	f(false)
 }

@@ -23,8 +23,8 @@ type options struct {
 	APIKey          string          `name:"api-key" help:"The provider's event key." placeholder:"KEY" env:"WAYPOST_AGENT_API_KEY"`
 	APIKeyFile      string          `name:"api-key-file" help:"File that holds the key." placeholder:"FILE" env:"WAYPOST_AGENT_API_KEY_FILE"`
 	Endpoint        string          `help:"Base URL of Waypost, or the whole events URL." placeholder:"URL" env:"WAYPOST_AGENT_ENDPOINT"`
-	MTA             string          `name:"mta" help:"The mail server." default:"postfix" env:"WAYPOST_AGENT_MTA"`
-	LogPath         string          `help:"The mail server's log." default:"${logpath}" env:"WAYPOST_AGENT_LOG_PATH"`
+	MTA             string          `name:"mta" help:"The mail server: ${mtas}." default:"postfix" env:"WAYPOST_AGENT_MTA"`
+	LogPath         string          `help:"The mail server's log; by default /var/log/mail.log or where the mail server puts it." env:"WAYPOST_AGENT_LOG_PATH"`
 	StateDir        string          `help:"Directory for the place reached and unsent events." default:"/var/lib/waypost-agent" env:"WAYPOST_AGENT_STATE_DIR"`
 	HealthAddr      string          `help:"Address of /health and /metrics; 'none' for no server." default:"127.0.0.1:9113" env:"WAYPOST_AGENT_HEALTH_ADDR"`
 	Hostname        string          `help:"This machine's name in reports." env:"WAYPOST_AGENT_HOSTNAME"`

@@ -21,7 +21,6 @@ const EventsPath = "/api/v1/tpsp/custom-smtp/events"
 // The defaults of D-41.
 const (
 	DefaultMTA       = "postfix"
-	DefaultLogPath   = "/var/log/mail.log"
 	DefaultStateDir  = "/var/lib/waypost-agent"
 	DefaultHealth    = "127.0.0.1:9113"
 	DefaultBatch     = 500
@@ -29,6 +28,28 @@ const (
 	DefaultHeartbeat = time.Minute
 	DefaultSpool     = 256 << 20
 )
+
+// logPaths is where each mail server logs: as Debian has it, then as others do.
+var logPaths = map[string][]string{
+	"postfix":   {"/var/log/mail.log", "/var/log/maillog"},
+	"opensmtpd": {"/var/log/mail.log", "/var/log/maillog"},
+	"exim":      {"/var/log/exim4/mainlog", "/var/log/exim/main.log", "/var/log/exim/mainlog"},
+}
+
+// LogPath is where a mail server's log is looked for when log-path is not set:
+// the first usual place at which there is a file, or else the first of all.
+func LogPath(mta string) string {
+	paths := logPaths[mta]
+	if len(paths) == 0 {
+		paths = logPaths[DefaultMTA]
+	}
+	for _, p := range paths {
+		if _, err := os.Stat(p); err == nil {
+			return p
+		}
+	}
+	return paths[0]
+}
 
 // Config is everything an agent is told. The names in the comments are those
 // of flags, YAML keys and, after WAYPOST_AGENT_, environment variables.
@@ -73,7 +94,7 @@ func (c *Config) Check() error {
 
 func (c *Config) checkRest() error {
 	setDefault(&c.MTA, DefaultMTA)
-	setDefault(&c.LogPath, DefaultLogPath)
+	setDefault(&c.LogPath, LogPath(c.MTA))
 	setDefault(&c.StateDir, DefaultStateDir)
 	setDefault(&c.Batch, DefaultBatch)
 	setDefault(&c.Flush, DefaultFlush)

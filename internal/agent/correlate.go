@@ -175,6 +175,9 @@ func (c *Correlator) sender(k *key, f *mtalog.Fact) {
 	e.null = f.Sender == ""
 	e.left, e.done = int32(min(f.NRcpt, 1<<20)), 0
 	e.round++
+	if u, ok := uuidOfMessageID(f.MessageID); ok && !ours { // Exim logs both on one line
+		c.bind(e, u, byMessageID)
+	}
 	switch {
 	case ours:
 		c.bind(e, rp.UUID, byReturnPath)
@@ -243,7 +246,7 @@ func (c *Correlator) entering(k *key) *entry {
 func (c *Correlator) retire(e *entry) {
 	e.gone = true
 	c.table.gone = append(c.table.gone, goneID{e, e.serial, c.clockMicros})
-	c.table.sweep(c.clock.Add(-2*c.opts.Hold), c.clock.Add(-c.opts.MaxAge))
+	c.table.sweep(c.clockMicros-2*c.opts.Hold.Microseconds(), c.clockMicros-c.opts.MaxAge.Microseconds())
 }
 
 // uuidOfMessageID accepts the Message-ID that Waypost gives a message and no

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -35,10 +33,21 @@ type Finding struct {
 // doctorLines is how many lines at the end of the log are looked at.
 const doctorLines = 10_000
 
-// Doctor looks at everything the agent depends on: the log, its form, what
-// can be correlated, the server and the key (by an empty report), the clocks
-// and the state directory. It changes nothing and sends no event.
-func Doctor(ctx context.Context, cfg Config) []Finding {
+// Place is where the agent is installed; the zero value examines nothing of it.
+type Place struct {
+	ConfigFile string // the file that configures the agent
+	KeyFile    string // api-key-file
+	KeyByFlag  bool   // the key was given on the command line
+	User       string // whom the service runs as
+
+	root string // of /etc, /proc, /run and /var, for tests
+}
+
+// Doctor looks at everything the agent depends on: its files and their modes,
+// the log, its form and rotation, the journal before it, the mail server's
+// settings, what can be correlated, the disk, the server and the key (by an
+// empty report), and the clocks. It changes nothing and sends no event.
+func Doctor(ctx context.Context, cfg Config, at Place) []Finding {
 	findings := []Finding{}
 	add := func(check string, g Grade, detail, remedy string) {
 		findings = append(findings, Finding{check, g, detail, remedy})
@@ -51,9 +60,12 @@ func Doctor(ctx context.Context, cfg Config) []Finding {
 	} else {
 		add("configuration", Good, "reports go to "+cfg.Endpoint, "")
 	}
-	examineLog(&cfg, add)
-	examineRotation(&cfg, "/etc/logrotate.d", add)
-	examineState(&cfg, add)
+	examineSecrets(&at, add)
+	lines := examineLog(ctx, &cfg, &at, add)
+	examineRotation(&cfg, at.path("/etc/logrotate.d"), add)
+	direct := examinePostfix(ctx, &cfg, add)
+	examineJournal(cfg.MTA, &at, direct, lines, add)
+	examineState(ctx, &cfg, &at, add)
 	if findings[0].Grade == Good {
 		examineServer(ctx, &cfg, add)
 	}
@@ -77,20 +89,24 @@ func ExitCode(findings []Finding) int {
 
 type adder func(check string, g Grade, detail, remedy string)
 
-func examineLog(cfg *Config, add adder) {
+// examineLog looks at the log and gives its last lines.
+func examineLog(ctx context.Context, cfg *Config, at *Place, add adder) []string {
 	s, err := openSource(cfg.LogPath)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		add("log", Bad, cfg.LogPath+" does not exist", "set log-path to where your mail server logs (postconf maillog_file; /var/log/maillog on Red Hat systems)")
-		return
+		return nil
 	case errors.Is(err, fs.ErrPermission):
 		add("log", Bad, cfg.LogPath+" may not be read by this user", "add the agent's user to the log's group (adm on Debian) or grant it read access: setfacl -m u:waypost-agent:r "+cfg.LogPath)
-		return
+		return nil
 	case err != nil:
 		add("log", Bad, err.Error(), "see whether log-path names a regular file")
-		return
+		return nil
 	}
 	defer s.close()
+	if !at.serviceMay(ctx, "-r", cfg.LogPath) {
+		add("log", Bad, fmt.Sprintf("%s may not be read by %s, whom the service runs as", cfg.LogPath, at.User), "add that user to the log's group (usermod -aG adm "+at.User+" on Debian) or grant it read access: setfacl -m u:"+at.User+":r "+cfg.LogPath)
+	}
 	age := time.Since(s.modified()).Round(time.Second)
 	if age > 24*time.Hour {
 		add("log", Warn, fmt.Sprintf("%s was last written to %v ago", cfg.LogPath, age), "see whether the mail server logs somewhere else")
@@ -100,9 +116,10 @@ func examineLog(cfg *Config, add adder) {
 	lines, err := lastLines(s, doctorLines)
 	if err != nil {
 		add("log", Bad, err.Error(), "see whether the disk is well")
-		return
+		return nil
 	}
 	examineLines(cfg, lines, add)
+	return lines
 }
 
 // lastLines reads the last lines of a file, within 16 MiB.
@@ -162,8 +179,11 @@ func examineLines(cfg *Config, lines []string, add adder) {
 }
 
 func examineMessages(n Counts, add adder) {
-	found := n.ReturnPath + n.Header + n.MessageID + n.Chain
-	detail := fmt.Sprintf("events found by return path %d, header %d, Message-ID %d, re-queued id %d; outcomes of other mail %d, of mail that came in before these lines %d",
+	found, share := n.ReturnPath+n.Header+n.MessageID+n.Chain, ""
+	if all := found + n.Foreign + n.NotSeen; all > 0 {
+		share = fmt.Sprintf("%d%% of outcomes lead to a message; ", 100*found/all)
+	}
+	detail := share + fmt.Sprintf("events found by return path %d, header %d, Message-ID %d, re-queued id %d; outcomes of other mail %d, of mail that came in before these lines %d",
 		n.ReturnPath, n.Header, n.MessageID, n.Chain, n.Foreign, n.NotSeen)
 	switch {
 	case found == 0:
@@ -174,65 +194,5 @@ func examineMessages(n Counts, add adder) {
 		add("messages", Warn, fmt.Sprintf("%s; %d outcomes are missing from the log", detail, n.OutcomesLost), "log lines get lost: raise net.unix.max_dgram_qlen to 512 and see RateLimitBurst in journald.conf, or set maillog_file in Postfix")
 	default:
 		add("messages", Good, detail, "")
-	}
-}
-
-// examineRotation looks for a rule that truncates the log.
-func examineRotation(cfg *Config, dir string, add adder) {
-	names, err := filepath.Glob(filepath.Join(dir, "*"))
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err == nil && strings.Contains(string(b), cfg.LogPath) && strings.Contains(string(b), "copytruncate") {
-			add("rotation", Warn, name+" names the log and uses copytruncate", "lines written between copy and truncation are lost to everyone: rotate by renaming instead")
-			return
-		}
-	}
-}
-
-func examineState(cfg *Config, add adder) {
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
-		add("state", Bad, err.Error(), "create state-dir and give it to the agent's user")
-		return
-	}
-	f, err := os.CreateTemp(cfg.StateDir, "doctor-*")
-	if err != nil {
-		add("state", Bad, err.Error(), "give state-dir to the agent's user")
-		return
-	}
-	_, err = f.Write(make([]byte, 4096))
-	err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-	if err != nil {
-		add("state", Bad, err.Error(), "see whether the disk of state-dir is full")
-		return
-	}
-	add("state", Good, cfg.StateDir+" is writable", "")
-}
-
-// examineServer sends an empty report.
-func examineServer(ctx context.Context, cfg *Config, add adder) {
-	s, err := newShipper(cfg, "", nil, newStatus())
-	if err != nil {
-		add("server", Bad, err.Error(), "")
-		return
-	}
-	defer s.client.CloseIdleConnections()
-	a := s.post(ctx, nil)
-	switch {
-	case a.kind == taken:
-		add("server", Good, fmt.Sprintf("%s takes the key, in %v", cfg.Endpoint, a.took.Round(time.Millisecond)), "")
-	case a.kind == keyRefused:
-		add("server", Bad, a.err.Error(), "create a new event key for this provider in Waypost and set api-key")
-	case a.code == 0:
-		add("server", Bad, a.err.Error(), "see whether endpoint is right and this machine may connect to it (DNS, firewall, certificate)")
-	default:
-		add("server", Bad, a.err.Error(), "see whether endpoint is the URL of Waypost itself and what answers there")
-	}
-	if a.dated && a.skew.Abs() > time.Minute {
-		add("clock", Warn, fmt.Sprintf("the server's clock is %v ahead of this one", a.skew), "run a time service (chrony, systemd-timesyncd) here")
-	} else if a.dated {
-		add("clock", Good, "agrees with the server's", "")
 	}
 }

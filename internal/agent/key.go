@@ -10,32 +10,43 @@ import (
 
 // key names a message in a queue: a queue id, and which of the instances of
 // the mail server that write into this log gave it. It holds the id itself, so
-// that the table needs no memory beside its entries.
-type key struct {
-	id       [mtalog.MaxQueueID]byte
-	size     uint8
-	instance uint8 // index into table.instances
-}
+// that the table needs no memory beside its entries, as words, so that keys
+// are compared in a few instructions: the letters from the lowest byte on,
+// zeros, and in the last two bytes their number and the instance.
+type key [4]uint64
 
-// queue gives the id as text.
-func (k *key) queue() string { return string(k.id[:k.size]) }
+const keyBytes = 32
 
 // makeKey packs a queue id; one that is longer than any mail server makes is
 // cut, which the parsers do not let happen.
 func makeKey(instance uint8, queue string) (k key) {
-	k.size, k.instance = uint8(copy(k.id[:], queue)), instance
+	var b [keyBytes]byte
+	n := copy(b[:mtalog.MaxQueueID], queue)
+	b[mtalog.MaxQueueID], b[mtalog.MaxQueueID+1] = uint8(n), instance
+	for i := range k {
+		k[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
 	return k
 }
 
-// hash mixes all of a key. Bytes behind the id are zero.
-func (k *key) hash() uint32 {
-	a := binary.LittleEndian.Uint64(k.id[0:])
-	b := binary.LittleEndian.Uint64(k.id[8:])
-	if k.size > 16 {
-		a ^= bits.RotateLeft64(binary.LittleEndian.Uint64(k.id[16:]), 29)
-		b ^= bits.RotateLeft64(binary.LittleEndian.Uint64(k.id[22:]), 31)
+func (k *key) bytes() (b [keyBytes]byte) {
+	for i := range k {
+		binary.LittleEndian.PutUint64(b[8*i:], k[i])
 	}
-	return mix(a, b^uint64(k.instance)<<56)
+	return b
+}
+
+// queue gives the id as text.
+func (k *key) queue() string {
+	b := k.bytes()
+	return string(b[:b[mtalog.MaxQueueID]])
+}
+
+func (k *key) instance() uint8 { return uint8(k[3] >> 56) }
+
+// hash mixes all of a key.
+func (k *key) hash() uint32 {
+	return mix(k[0]^bits.RotateLeft64(k[2], 29), k[1]^bits.RotateLeft64(k[3], 31))
 }
 
 // hashUUID mixes a message's id. The platform makes the ids and a sender can

@@ -18,6 +18,19 @@ func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
 	known := c.table.get(&k) != nil
 	e := c.ensure(&k)
 	e.late = e.late || !known
+	if f.Sender != "" && e.uuid.IsZero() {
+		if rp, ok := waypost.FindReturnPath(f.Sender); ok { // logged with every outcome by some
+			c.bind(e, rp.UUID, byReturnPath)
+		}
+	}
+	c.attempt(e, f, now)
+	if f.Last && !e.gone {
+		c.retire(e)
+	}
+}
+
+// attempt judges one delivery attempt for an entry.
+func (c *Correlator) attempt(e *entry, f *mtalog.Fact, now time.Time) {
 	if rp, ok := waypost.FindReturnPath(f.Recipient); ok || e.null {
 		c.counts.Reports++
 		if parent := e.parent(); ok && parent != "" {
@@ -53,8 +66,13 @@ func (c *Correlator) rescue(k key, u waypost.UUID) {
 // remembers it: an expiry has no line of its own for each recipient.
 func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 	r := e.more()
-	reason := reasonOf(f)
 	i := slices.IndexFunc(r.deferred, func(d deferral) bool { return d.to == f.Recipient })
+	if i >= 0 && r.deferred[i].same(f) { // to the letter, as most are
+		r.deferred[i].round = e.round
+		c.counts.Repeated++
+		return
+	}
+	reason := reasonOf(f)
 	repeated := i >= 0 && r.deferred[i].reason == reason
 	if i < 0 {
 		if len(r.deferred) >= maxDeferrals {
@@ -81,6 +99,11 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 		c.emit(e.uuid, e.method, itemOf(f, waypost.ReportDeferred))
 	}
 	c.bound(e)
+}
+
+// same tells whether f says nothing that d does not.
+func (d *deferral) same(f *mtalog.Fact) bool {
+	return d.code == f.Code && d.text == f.Description && d.relay == f.Relay && d.enhanced == f.Enhanced && d.recipient == recipientOf(f)
 }
 
 // keep copies a text unless the same is there already: a message that waits
@@ -121,18 +144,44 @@ func (c *Correlator) settle(e *entry, to string) {
 }
 
 // expired reports every recipient that was still deferred as soft bounced,
-// with the reason of its last deferral (D-43).
+// with the reason of its last deferral (D-43); where the mail server names the
+// recipient, that one.
 func (c *Correlator) expired(k *key, f *mtalog.Fact) {
 	e := c.table.get(k)
-	if e == nil {
+	if e == nil && f.Recipient == "" {
 		c.counts.NotSeen++
 		return
 	}
+	e = c.ensure(k)
 	if rp, ok := waypost.FindReturnPath(f.Sender); ok {
 		c.bind(e, rp.UUID, byReturnPath)
 	}
-	e.expired = true
-	c.giveUp(e, f.Time)
+	if f.Recipient == "" {
+		e.expired = true
+		c.giveUp(e, f.Time)
+		return
+	}
+	c.expiredOne(e, f)
+	if f.Last && !e.gone {
+		c.retire(e)
+	}
+}
+
+// expiredOne reports the one recipient that an expiry names.
+func (c *Correlator) expiredOne(e *entry, f *mtalog.Fact) {
+	i := slices.IndexFunc(e.deferrals(), func(d deferral) bool { return d.to == f.Recipient })
+	_, report := waypost.FindReturnPath(f.Recipient)
+	switch {
+	case report || e.null:
+		c.counts.Reports++
+	case e.uuid.IsZero():
+		c.countUnknown(e.late)
+	case i >= 0:
+		c.softBounce(e, &e.rest.deferred[i], f.Time)
+	default:
+		c.emit(e.uuid, e.method, itemOf(f, waypost.ReportSoftBounced))
+	}
+	c.settle(e, f.Recipient)
 }
 
 // giveUp reports the deferred recipients of e as soft bounced at a time. When

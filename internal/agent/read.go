@@ -22,6 +22,7 @@ type logReader struct {
 	encoder encoder
 	encoded []byte // events read off the log that are not on disk yet
 	ends    []int  // where each of them ends
+	stuck   bool   // the spool took them not
 	changed bool   // something was read since the last checkpoint
 	saved   time.Time
 	cost    time.Duration // of the last checkpoint
@@ -35,6 +36,10 @@ type logReader struct {
 // large table makes it rarer, so that it takes a twentieth of the time at most.
 // A new file is written down at once: archives do not stay for ever.
 const checkpointEvery = 250 * time.Millisecond
+
+// storeAt is how many bytes of events a reader that catches up gathers before
+// it syncs them to disk. At the end of the log they go at once.
+const storeAt = 1 << 20
 
 func newReader(a *agent) (*logReader, error) {
 	parser, err := mtalog.New(a.cfg.MTA, a.cfg.parse)
@@ -115,8 +120,10 @@ func (r *logReader) announce(health string) {
 
 // step reads one piece of the log and says how long to wait for more.
 func (r *logReader) step(now time.Time) time.Duration {
-	if err := r.store(now); err != nil {
-		return pollEvery
+	if r.stuck {
+		if err := r.store(now); err != nil {
+			return pollEvery
+		}
 	}
 	lines, err := r.tailer.Read()
 	r.note(err)
@@ -126,8 +133,11 @@ func (r *logReader) step(now time.Time) time.Duration {
 	}
 	r.corr.Advance(now)
 	r.encode(now)
-	if err := r.store(now); err != nil {
-		return pollEvery
+	more := len(lines) > readBuffer/2 // it is catching up
+	if !more || len(r.encoded) >= min(storeAt, int(r.a.cfg.SpoolSize/64)) || r.checkpointDue(now) {
+		if err := r.store(now); err != nil {
+			return pollEvery
+		}
 	}
 	r.tell()
 	if err := r.checkpoint(now, false); err != nil {
@@ -240,7 +250,7 @@ func (r *logReader) store(now time.Time) error {
 		start = end
 	}
 	err := r.a.spool.Append(payloads)
-	if err == nil {
+	if r.stuck = err != nil; !r.stuck {
 		r.encoded, r.ends = r.encoded[:0], r.ends[:0]
 		return nil
 	}
@@ -276,13 +286,18 @@ func (r *logReader) tell() {
 	})
 }
 
+// checkpointDue tells whether it is time to write the place down.
+func (r *logReader) checkpointDue(now time.Time) bool {
+	stats := r.tailer.Stats()
+	turned := r.saved.IsZero() || stats.Rotations != r.turns.Rotations || stats.Truncation != r.turns.Truncation
+	return r.tailer.Open() && turned || r.changed && now.Sub(r.saved) >= max(checkpointEvery, 20*r.cost)
+}
+
 // checkpoint writes the place and the correlator down, when it is time to. All
 // events before the place are on disk by then.
 func (r *logReader) checkpoint(now time.Time, final bool) error {
 	stats := r.tailer.Stats()
-	turned := r.tailer.Open() && (r.saved.IsZero() || stats.Rotations != r.turns.Rotations || stats.Truncation != r.turns.Truncation)
-	due := final || now.Sub(r.saved) >= max(checkpointEvery, 20*r.cost)
-	if !turned && !(r.changed && due) {
+	if len(r.ends) > 0 || !final && !r.checkpointDue(now) || final && !r.changed {
 		return nil
 	}
 	p := r.tailer.Position()

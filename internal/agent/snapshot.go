@@ -93,12 +93,11 @@ func (w *writer) spill() {
 
 func (w *writer) key(k *key, instances []string) {
 	instance := ""
-	if int(k.instance) < len(instances) {
-		instance = instances[k.instance]
+	if i := int(k.instance()); i < len(instances) {
+		instance = instances[i]
 	}
 	w.string(instance)
-	w.uint(uint64(k.size))
-	w.b = append(w.b, k.id[:k.size]...)
+	w.string(k.queue())
 }
 
 // micros writes a time as w.time does.

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"strings"
-	"time"
 	"unsafe"
 
 	"github.com/waypost-mail/waypost"
@@ -170,9 +169,9 @@ func (t *table) get(k *key) *entry {
 	if t.byKey.used == 0 {
 		return nil
 	}
-	mask := t.byKey.mask()
-	for i := k.hash() & mask; t.byKey.slots[i] != 0; i = (i + 1) & mask {
-		if e := t.entry(t.byKey.slots[i] - 1); e.key == *k {
+	hash, mask := k.hash(), t.byKey.mask()
+	for i := hash & mask; t.byKey.slots[i] != 0; i = (i + 1) & mask {
+		if e := t.entry(t.byKey.slots[i] - 1); e.keyHash == hash && e.key == *k {
 			t.hot = e
 			return e
 		}
@@ -301,12 +300,13 @@ func (t *table) touch(e *entry) {
 	}
 }
 
-const maxGone = 2048 // removed ids that wait to be forgotten
+const maxGone = 512 // removed ids that wait to be forgotten
 
 // sweep forgets ids removed before gone and ids not heard of since stale.
-func (t *table) sweep(gone, stale time.Time) {
+// Both are microseconds since 1970.
+func (t *table) sweep(gone, stale int64) {
 	n := 0
-	for limit := gone.UnixMicro(); n < len(t.gone) && (t.gone[n].at < limit || len(t.gone)-n > maxGone); n++ {
+	for ; n < len(t.gone) && (t.gone[n].at < gone || len(t.gone)-n > maxGone); n++ {
 		if g := t.gone[n]; g.e.serial == g.serial && g.e.gone {
 			t.drop(g.e)
 		}
@@ -314,7 +314,7 @@ func (t *table) sweep(gone, stale time.Time) {
 	if t.gone = t.gone[n:]; len(t.gone) == 0 {
 		t.gone = nil
 	}
-	for limit := stale.UnixMicro(); t.first != nil && t.first.heard < limit; {
+	for t.first != nil && t.first.heard < stale {
 		t.drop(t.first)
 	}
 }

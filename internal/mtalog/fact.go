@@ -87,6 +87,7 @@ type Fact struct {
 	Queue QueueID
 	Next  QueueID // Outcome: the ID in "queued as"; Notification: the report's ID
 	Prev  QueueID // Fresh: the ID it had before, when the line names it
+	Last  bool    // Outcome, Expired: no line about Queue follows, as the ID is one recipient's alone
 
 	Sender      string // Sender, Fresh, Reject, Expired, and Outcome of OpenSMTPD: the envelope sender without <>; "" is the null sender
 	Size        int64  // Sender: bytes

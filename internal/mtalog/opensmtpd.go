@@ -60,7 +60,7 @@ func (p *opensmtpd) read(t *tag, text []byte, f *Fact) bool {
 		if _, _, found = bytes.Cut(head, []byte(expiryMark)); !found {
 			return false
 		}
-		*f = Fact{Kind: Expired, Tag: t.whole, Instance: t.instance}
+		*f = Fact{Kind: Expired, Last: true, Tag: t.whole, Instance: t.instance}
 		return f.readExpiry(view(bytes.TrimRight(text, " \r\n")))
 	}
 	session, process, found := bytes.Cut(session, []byte(" "))
@@ -163,9 +163,9 @@ func cutValue(s string) (value, rest string, ok bool) {
 func (f *Fact) readStat(s string) bool {
 	switch f.StatusWord {
 	case "Ok":
-		f.Status = Sent
+		f.Status, f.Last = Sent, true
 	case "PermFail":
-		f.Status = Bounced
+		f.Status, f.Last = Bounced, true
 	case "TempFail":
 		f.Status = Deferred
 	case "":

@@ -2,15 +2,19 @@ package mtalog
 
 import "strings"
 
-// entryWords are the beginnings readEntry knows, frequent ones first.
+// entryWords are the beginnings readEntry knows.
 var entryWords = [...]string{
-	"message-id=", "client=", "uid=", "sender non-delivery", "info: header ", "warning: header ",
+	"uid=", "sender non-delivery", "info: header ", "warning: header ",
 	"X-Send", "x-send", "reject: ", "discard: ", "milter-reject: ", "milter-discard: ",
 	"hold: header ", "filter: header ", "prepend: header ", "redirect: header ", "bcc: header ",
 }
 
 // entryWord reports whether readEntry has business with body, before anything is copied.
 func entryWord(body []byte) bool {
+	switch {
+	case len(body) > 11 && string(body[:11]) == "message-id=", len(body) >= 7 && string(body[:7]) == "client=":
+		return true
+	}
 	for _, w := range entryWords {
 		if len(body) >= len(w) && string(body[:len(w)]) == w {
 			return true

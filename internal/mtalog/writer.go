@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Form is the look of a line's beginning.
@@ -151,6 +152,9 @@ func end(b []byte, start int) []byte {
 
 // appendClean appends s as Postfix logs a text from outside.
 func appendClean(b []byte, s string) []byte {
+	if printable(unsafe.Slice(unsafe.StringData(s), len(s))) {
+		return append(b, s...)
+	}
 	for i, r := range s {
 		switch {
 		case r == '\r' && i+1 < len(s) && s[i+1] == '\n':
