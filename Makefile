@@ -31,6 +31,9 @@ bench: ## the benchmarks of all packages
 bench-relay: ## Waypost beside Postfix with OpenDKIM on the same messages; N=, SIZE=, BATCH=
 	$(GO) run ./test/benchrelay -n $(N) -size $(SIZE) -batch $(BATCH)
 
+bounce-accuracy: ## the bounce judge on the labelled corpus in WAYPOST_CORPUS: confusion matrix and misses
+	$(GO) run ./test/bounceaccuracy
+
 N ?= 2000
 SIZE ?= 2048
 BATCH ?= 1000
@@ -38,4 +41,4 @@ FUZZTIME ?= 10s
 ARCHES ?= amd64 arm64
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
 
-.PHONY: help build packages quickstart test lint fuzz bench bench-relay
+.PHONY: help build packages quickstart test lint fuzz bench bench-relay bounce-accuracy

@@ -24,8 +24,9 @@ var ErrStranger = errors.New("no message that was relayed in the last 14 days ha
 
 // Addressee is an address that reports may come to.
 type Addressee struct {
-	Address string
-	Message waypost.Message // whose return path it is; zero for an address of the whole host, such as abuse@
+	Address   string
+	Message   waypost.Message // whose return path it is; zero for an address of the whole host, such as abuse@
+	Delivered bool            // the agent has reported its delivery
 }
 
 // Addressee checks a return path at RCPT (D-35): its form, its message, the
@@ -36,25 +37,28 @@ func (d *Door) Addressee(ctx context.Context, address string, now time.Time) (Ad
 	if err != nil {
 		return Addressee{}, ErrStranger
 	}
-	m, err := d.reported(ctx, path.UUID, path.SubAccount, now)
+	to, err := d.reported(ctx, path.UUID, path.SubAccount, now)
 	if err != nil {
 		return Addressee{}, err
 	}
-	return Addressee{Address: address, Message: m}, nil
+	to.Address = address
+	return to, nil
 }
 
 // reported finds a message that a report may be about. A sub-account of 0 is
 // any.
-func (d *Door) reported(ctx context.Context, id waypost.UUID, subAccount int64, now time.Time) (waypost.Message, error) {
-	found, err := d.store.Messages(ctx, []waypost.UUID{id})
+func (d *Door) reported(ctx context.Context, id waypost.UUID, subAccount int64, now time.Time) (Addressee, error) {
+	m, delivered, err := d.store.Reported(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return Addressee{}, ErrStranger
+	}
 	if err != nil {
-		return waypost.Message{}, fmt.Errorf("find the message of a return path: %w", err)
+		return Addressee{}, fmt.Errorf("find the message of a report: %w", err)
 	}
-	m, ok := found[id]
-	if !ok || m.Provider == 0 || subAccount != 0 && m.SubAccount != subAccount || now.Sub(m.SubmittedAt) > MaxAge {
-		return waypost.Message{}, ErrStranger
+	if m.Provider == 0 || subAccount != 0 && m.SubAccount != subAccount || now.Sub(m.SubmittedAt) > MaxAge {
+		return Addressee{}, ErrStranger
 	}
-	return m, nil
+	return Addressee{Message: m, Delivered: delivered}, nil
 }
 
 // Returned is what became of a mail that came back.
@@ -78,23 +82,20 @@ func (d *Door) Bounce(ctx context.Context, to Addressee, raw []byte, now time.Ti
 		Kind: string(parsed.Kind), Queue: waypost.QueueID(bound(clean(string(parsed.QueueID)), 64)),
 		Verdict: store.VerdictNone, Status: store.ReportIgnored, Raw: raw,
 	}
-	m := to.Message
-	if m.ID.IsZero() {
-		var err error
-		if m, err = d.findReported(ctx, &parsed, now); err != nil && !errors.Is(err, ErrStranger) {
+	if to.Message.ID.IsZero() {
+		found, err := d.findReported(ctx, &parsed, now)
+		if err != nil && !errors.Is(err, ErrStranger) {
 			return Returned{}, err
 		}
+		to.Message, to.Delivered = found.Message, found.Delivered
 	}
+	m := to.Message
 	var facts []store.Fact
 	if m.ID.IsZero() {
 		r.Status, r.Note = store.ReportUnlinked, "it names no message that was relayed in the last 14 days"
 	} else {
 		r.Account, r.SubAccount, r.Message, r.Provider = m.Account, m.SubAccount, m.ID, m.Provider
-		fact, err := d.factOf(ctx, &r, &m, &parsed, now)
-		if err != nil {
-			return Returned{}, err
-		}
-		if fact != nil {
+		if fact := d.factOf(&r, &to, &parsed, now); fact != nil {
 			facts = append(facts, *fact)
 		}
 	}
@@ -124,7 +125,7 @@ func hashReport(to string, raw []byte) (out [16]byte) {
 }
 
 // findReported looks for our marks inside a report.
-func (d *Door) findReported(ctx context.Context, p *bounce.Report, now time.Time) (waypost.Message, error) {
+func (d *Door) findReported(ctx context.Context, p *bounce.Report, now time.Time) (Addressee, error) {
 	envelope, _ := waypost.ParseUUID(p.EnvelopeID) // zero when it is none of ours
 	for _, mark := range []waypost.ReturnPath{p.ReturnPath, {UUID: p.Message}, {UUID: envelope}} {
 		if mark.UUID.IsZero() {
@@ -135,7 +136,7 @@ func (d *Door) findReported(ctx context.Context, p *bounce.Report, now time.Time
 			return m, err
 		}
 	}
-	return waypost.Message{}, ErrStranger
+	return Addressee{}, ErrStranger
 }
 
 // notes say why a report of a kind does not count (D-45).
@@ -148,21 +149,22 @@ var notes = map[bounce.Kind]string{
 }
 
 // factOf decides what a report counts as, nil for nothing, and notes it in r.
-func (d *Door) factOf(ctx context.Context, r *store.Report, m *waypost.Message, p *bounce.Report, now time.Time) (*store.Fact, error) {
+func (d *Door) factOf(r *store.Report, to *Addressee, p *bounce.Report, now time.Time) *store.Fact {
+	m := &to.Message
 	f := &store.Fact{Event: eventOf(m, 0, waypost.SourceBounce, now), Key: "dsn:" + hex.EncodeToString(r.Hash[:]), Relayed: true}
 	f.Event.Queue = r.Queue
 	switch p.Kind {
 	case bounce.KindBounce:
-		return d.bounceFact(ctx, r, m, p, f, now)
+		return d.bounceFact(r, to, p, f, now)
 	case bounce.KindFeedback:
-		return feedbackFact(r, m, p, f), nil
+		return feedbackFact(r, m, p, f)
 	case bounce.KindDelayed, bounce.KindDelivered, bounce.KindVacation, bounce.KindChallenge, bounce.KindOther:
 	}
 	r.Note = notes[p.Kind]
 	if who, ours := about(p, m.Recipient); ours {
 		describe(r, who)
 	}
-	return nil, nil
+	return nil
 }
 
 // about picks the recipient of a report that is the message's own; without
@@ -186,17 +188,16 @@ func describe(r *store.Report, about bounce.Recipient) {
 	r.Code, r.Enhanced, r.Text = about.Reply.Code, bound(clean(about.Reply.Enhanced), 12), clean(about.Reply.Text)
 }
 
-func (d *Door) bounceFact(ctx context.Context, r *store.Report, m *waypost.Message, p *bounce.Report, f *store.Fact, now time.Time) (*store.Fact, error) {
+func (d *Door) bounceFact(r *store.Report, to *Addressee, p *bounce.Report, f *store.Fact, now time.Time) *store.Fact {
+	m := &to.Message
 	who, ours := about(p, m.Recipient)
 	describe(r, who)
 	if who.Action != "failed" {
 		r.Note = "says of this recipient: " + bound(clean(who.Action), 20)
-		return nil, nil
+		return nil
 	}
 	f.Event.Code, f.Event.Enhanced, f.Event.Text = r.Code, r.Enhanced, r.Text
-	if err := d.bounced(ctx, m, f); err != nil {
-		return nil, err
-	}
+	d.bounced(m, f, to.Delivered)
 	r.Reason, r.Rule, r.Status = f.Event.Reason, f.Event.Rule, store.ReportCounted
 	r.Verdict = store.VerdictSoft
 	if f.Event.Type == waypost.CSHardBounced {
@@ -211,7 +212,7 @@ func (d *Door) bounceFact(ctx context.Context, r *store.Report, m *waypost.Messa
 		r.Status, f.Suppress = store.ReportHeld, nil
 		r.Note = fmt.Sprintf("more than %d hard bounces in an hour for messages that were reported as delivered: suppressions of this sub-account are held; reclassify the report as hard to suppress", BreakerLimit)
 	}
-	return f, nil
+	return f
 }
 
 // feedbackFact turns a complaint into CSSpamReport and an opt-out into
@@ -254,7 +255,7 @@ func (d *Door) Reclassify(ctx context.Context, account int64, id waypost.UUID, v
 	if r.Message.IsZero() || r.Kind == string(bounce.KindFeedback) {
 		return r, ErrNotBounce
 	}
-	m, err := d.store.Message(ctx, account, r.Message)
+	m, delivered, err := d.store.Reported(ctx, r.Message)
 	if err != nil {
 		return r, fmt.Errorf("read the message of the report: %w", err)
 	}
@@ -262,9 +263,7 @@ func (d *Door) Reclassify(ctx context.Context, account int64, id waypost.UUID, v
 	if verdict != store.VerdictNone {
 		f := store.Fact{Event: eventOf(&m, 0, waypost.SourceBounce, r.Received)}
 		f.Event.Code, f.Event.Enhanced, f.Event.Text, f.Event.Queue = r.Code, r.Enhanced, r.Text, r.Queue
-		if err := d.bounced(ctx, &m, &f); err != nil {
-			return r, err
-		}
+		d.bounced(&m, &f, delivered)
 		f.Event.Type, f.Event.Rule = waypost.CSSoftBounced, "reclassified"
 		if verdict == store.VerdictHard {
 			f.Event.Type = waypost.CSHardBounced

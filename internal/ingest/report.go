@@ -113,9 +113,11 @@ func (d *Door) fact(ctx context.Context, m *waypost.Message, it *waypost.ReportI
 	case waypost.ReportDelivered:
 		f.Once = onceDelivered
 	default:
-		if err := d.bounced(ctx, m, &f); err != nil {
-			return f, err
+		_, delivered, err := d.store.Reported(ctx, m.ID)
+		if err != nil {
+			return f, fmt.Errorf("read whether message %s was delivered: %w", m.ID, err)
 		}
+		d.bounced(m, &f, delivered)
 	}
 	if it.Recipient != "" && waypost.FoldEmail(it.Recipient) != waypost.FoldEmail(m.Recipient) {
 		// An archive copy (always_bcc) or one leg of an alias: it says nothing
@@ -144,22 +146,15 @@ func when(at, submitted, now time.Time) time.Time {
 	return at
 }
 
-// bounced judges the reply and adds what a bounce brings with it.
-func (d *Door) bounced(ctx context.Context, m *waypost.Message, f *store.Fact) error {
+// bounced judges the reply and adds what a bounce brings with it. It is late
+// when the message was delivered before.
+func (d *Door) bounced(m *waypost.Message, f *store.Fact, delivered bool) {
 	v := d.judge.Judge(bounce.Reply{Code: f.Event.Code, Enhanced: f.Event.Enhanced, Text: f.Event.Text})
 	f.Event.Type, f.Event.Reason, f.Event.Rule = v.Type(), v.Reason, v.Rule
-	f.Once = onceBounce
-	trail, err := d.store.Trail(ctx, m.Account, m.ID)
-	if err != nil {
-		return fmt.Errorf("read the events of message %s: %w", m.ID, err)
-	}
-	for i := range trail.Events {
-		f.Event.Late = f.Event.Late || trail.Events[i].Type == waypost.CSDelivered
-	}
+	f.Once, f.Event.Late = onceBounce, delivered
 	if v.Hard {
 		f.Suppress = hardSuppression(m, f.Event.Text, f.Event.At)
 	}
-	return nil
 }
 
 // markLate marks bounces whose delivery stands before them in one report.

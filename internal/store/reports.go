@@ -15,6 +15,10 @@ const MaxReportRaw = 1 << 20
 // Reports keeps the mails that came back: delivery status notifications,
 // complaints, automatic answers, and what nobody understood (D-35).
 type Reports interface {
+	// Reported finds the message that a report may be about, of whatever
+	// account, and tells whether its delivery is known, evidence aside: all in
+	// one read. ErrNotFound when there is no such message.
+	Reported(ctx context.Context, id waypost.UUID) (m waypost.Message, delivered bool, err error)
 	// SaveReport stores a report and the facts read from it in one
 	// transaction, and tells for each fact what became of it. When the first
 	// fact is evidence, the report's Status is stored as ReportEvidence. A

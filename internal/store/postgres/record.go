@@ -83,7 +83,7 @@ func (d *DB) record(ctx context.Context, t *tx, group []*op) ([]*op, error) {
 		}
 		if !f.Deferral {
 			e := f.Event
-			e.Evidence = *f.answer == store.Evidence
+			e.Evidence = e.Evidence || *f.answer == store.Evidence
 			out.addEvent(&e)
 		}
 	}

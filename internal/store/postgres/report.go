@@ -30,6 +30,24 @@ func (d *DB) SaveReport(ctx context.Context, r *store.Report, facts []store.Fact
 	return o.recorded, nil
 }
 
+// also reads columns that follow those of another scan.
+type also struct {
+	pgx.CollectableRow
+	more []any
+}
+
+// Scan reads dest, then more.
+func (a also) Scan(dest ...any) error { return a.CollectableRow.Scan(append(dest, a.more...)...) }
+
+// Reported finds a message, and whether its delivery is known.
+func (d *DB) Reported(ctx context.Context, id waypost.UUID) (m waypost.Message, delivered bool, err error) {
+	m, err = one(ctx, d, "find a reported message", func(row pgx.CollectableRow) (waypost.Message, error) {
+		return scanMessage(also{row, []any{&delivered}})
+	}, `SELECT `+messageColumns+`, EXISTS (SELECT 1 FROM event e WHERE e.message = $1 AND e.type = 60 AND NOT e.evidence)
+FROM message m WHERE m.id = $1`, [16]byte(id))
+	return m, delivered, err
+}
+
 const insertReport = `INSERT INTO report (id, hash, received, account, sub_account, message, provider, envelope, kind, recipient,
 verdict, reason, rule, code, enhanced, text, queue, status, note, reclassified, reclassified_at, raw)
 VALUES ($1, $2, $3, coalesce(nullif($4::bigint, 0), (SELECT min(id) FROM account), 0), $5, $6, $7, $8, $9, $10,

@@ -9,6 +9,26 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
+// also reads columns that follow those of another scan.
+type also struct {
+	scanner
+	more []any
+}
+
+// Scan reads dest, then more.
+func (a also) Scan(dest ...any) error { return a.scanner.Scan(append(dest, a.more...)...) }
+
+const selectReported = `SELECT id, account, sub_account, content, recipient, to_name, to_email, cc, variables, domain, pool, provider,
+mailbox, submitted, EXISTS (SELECT 1 FROM event WHERE message = $1 AND type = 60 AND evidence = 0) FROM message WHERE id = $1`
+
+// Reported implements [store.Reports].
+func (d *DB) Reported(ctx context.Context, id waypost.UUID) (m waypost.Message, delivered bool, err error) {
+	m, err = one(ctx, d, "find a reported message", func(row scanner, m *waypost.Message) error {
+		return scanMessage(also{row, []any{&delivered}}, m)
+	}, selectReported, id[:])
+	return m, delivered, err
+}
+
 const insertReport = `INSERT INTO report (id, hash, received, account, sub_account, message, provider, envelope, kind, recipient,
 verdict, reason, rule, code, enhanced, text, queue, status, note, reclassified, reclassified_at, raw)
 VALUES ($1, $2, $3, coalesce(nullif($4, 0), (SELECT min(id) FROM account), 0), $5, $6, $7, $8, $9, $10,

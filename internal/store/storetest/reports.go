@@ -47,6 +47,22 @@ func (f *fixture) reports(q store.ReportQuery) []store.Report {
 func testReports(t *testing.T, e Engine) {
 	f := newFixture(t, e)
 	ms := f.accept(2, f.now)
+	reported := func(id waypost.UUID, delivered bool) {
+		t.Helper()
+		m, known, err := f.s.Reported(t.Context(), id)
+		f.ok(err)
+		f.equal("the reported message", m.ID, id)
+		f.equal("its delivery is known", known, delivered)
+	}
+	other := f.event(waypost.CSDelivered, &ms[1], waypost.SourceAgent)
+	other.Evidence = true
+	f.record(store.Fact{Event: other})
+	reported(ms[1].ID, false)
+	f.record(store.Fact{Event: f.event(waypost.CSDelivered, &ms[1], waypost.SourceAgent)})
+	reported(ms[1].ID, true)
+	reported(ms[0].ID, false)
+	_, _, err := f.s.Reported(t.Context(), waypost.NewUUID(f.now))
+	f.is(err, store.ErrNotFound)
 	r, fact := f.report(&ms[0], 1)
 	f.equal("first", f.save(r, fact), []store.Recorded{store.Stored})
 	f.equal("the same report", f.save(r, fact), []store.Recorded{store.Duplicate})
@@ -87,7 +103,7 @@ func testReports(t *testing.T, e Engine) {
 			t.Errorf("by %s: %+v", name, list)
 		}
 	}
-	f.equal("counters", f.recount(), map[waypost.Stat]int64{waypost.StatProcessed: 2, waypost.StatHardBounced: 1})
+	f.equal("counters", f.recount(), map[waypost.Stat]int64{waypost.StatProcessed: 2, waypost.StatDelivered: 1, waypost.StatHardBounced: 1})
 	if e.Reopen != nil {
 		f.s = e.Reopen(t, f.s)
 		f.equal("after a restart", len(f.reports(store.ReportQuery{Limit: 10})), 4)
