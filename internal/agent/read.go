@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/waypost-mail/waypost/internal/mtalog"
@@ -14,21 +15,22 @@ import (
 
 // logReader is the goroutine that reads, parses, correlates and spools.
 type logReader struct {
-	a       *agent
-	tailer  feed
-	parser  mtalog.Parser
-	corr    *Correlator
-	encoder encoder
-	encoded []byte // events read off the log that are not on disk yet
-	ends    []int  // where each of them ends
-	stuck   bool   // the spool took them not
-	changed bool   // something was read since the last checkpoint
-	saved   time.Time
-	cost    time.Duration // of the last checkpoint
-	turns   TailStats     // at the last checkpoint
-	ready   bool
-	waiting bool // said that there is no log
-	unknown int64
+	a        *agent
+	tailer   feed
+	parser   mtalog.Parser
+	corr     *Correlator
+	encoder  encoder
+	encoded  []byte   // events read off the log that are not on disk yet
+	payloads [][]byte // room for store
+	ends     []int    // where each of them ends
+	stuck    bool     // the spool took them not
+	changed  bool     // something was read since the last checkpoint
+	saved    time.Time
+	cost     time.Duration // of the last checkpoint
+	turns    TailStats     // at the last checkpoint
+	ready    bool
+	waiting  bool // said that there is no log
+	unknown  int64
 }
 
 // checkpointEvery is how often the place is written down while lines come; a
@@ -238,12 +240,13 @@ func (r *logReader) store(now time.Time) error {
 	if len(r.ends) == 0 {
 		return nil
 	}
-	payloads := make([][]byte, 0, len(r.ends))
+	payloads := slices.Grow(r.payloads[:0], len(r.ends))
 	start := 0
 	for _, end := range r.ends {
 		payloads = append(payloads, r.encoded[start:end])
 		start = end
 	}
+	r.payloads = payloads
 	err := r.a.spool.Append(payloads)
 	if r.stuck = err != nil; !r.stuck {
 		r.encoded, r.ends = r.encoded[:0], r.ends[:0]
