@@ -7,11 +7,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 
 	"github.com/waypost-mail/waypost/internal/agent"
 	"github.com/waypost-mail/waypost/internal/mtalog"
 )
+
+// memoryLimit makes the garbage collector work harder before the process holds
+// the 64 MiB it promises to stay below, program text included.
+const memoryLimit = 44 << 20
 
 type runCommand struct {
 	options
@@ -23,6 +28,8 @@ func (r *runCommand) Run(c *console) error {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(memoryLimit)
 	cfg.Log = slog.New(slog.NewTextHandler(c.err, nil))
 	if c.keyInArgs() {
 		cfg.Log.Warn("the key was given on the command line and shows in the process list: set api-key in " + configFile + ", or api-key-file, or WAYPOST_AGENT_API_KEY")

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // agentProcess starts the real program and waits for its ready line.
-func agentProcess(t *testing.T, args ...string) *exec.Cmd {
+func agentProcess(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"run"}, args...)...)
 	cmd.Env = append(os.Environ(), "WAYPOST_AGENT_TEST_MAIN=1", "WAYPOST_AGENT_API_KEY=k")
@@ -55,7 +55,7 @@ func agentProcess(t *testing.T, args ...string) *exec.Cmd {
 }
 
 // server counts distinct events.
-func server(t *testing.T) (url string, seen func() int) {
+func server(t testing.TB) (url string, seen func() int) {
 	t.Helper()
 	var mu sync.Mutex
 	ids := map[string]bool{}
@@ -144,7 +144,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func waitFor(t *testing.T, cond func() bool) {
+func waitFor(t testing.TB, cond func() bool) {
 	t.Helper()
 	late := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -34,14 +34,12 @@ type options struct {
 	SpoolSize       size            `help:"Room for unsent events on disk; when it is full, reading waits." default:"256MiB" env:"WAYPOST_AGENT_SPOOL_SIZE"`
 	FromStart       bool            `help:"Without a place reached before, read the log from its beginning." env:"WAYPOST_AGENT_FROM_START"`
 	IgnoreDiscarded bool            `name:"ignore-discarded" help:"Report nothing of mail that Postfix's discard transport swallowed; by default it counts as delivered, as Postfix says." env:"WAYPOST_AGENT_IGNORE_DISCARDED"`
-	Journald        bool            `help:"Read the journal instead of a file (not available yet)." env:"WAYPOST_AGENT_JOURNALD"`
+	HopRelays       string          `help:"Relays that only pass a message on (a content filter on another machine), separated by commas: host or address, with or without :port." env:"WAYPOST_AGENT_HOP_RELAYS"`
+	Journald        bool            `help:"Read systemd's journal instead of a file." env:"WAYPOST_AGENT_JOURNALD"`
 }
 
 // agentConfig reads the key and gives the agent's configuration.
 func (o *options) agentConfig(c *console) (agent.Config, error) {
-	if o.Journald {
-		return agent.Config{}, errors.New("journald: reading the journal is not available yet; let rsyslog or Postfix's maillog_file write a file and set log-path")
-	}
 	key := o.APIKey
 	if o.APIKeyFile != "" {
 		if key != "" {
@@ -60,7 +58,7 @@ func (o *options) agentConfig(c *console) (agent.Config, error) {
 	return agent.Config{
 		APIKey: key, Endpoint: o.Endpoint, MTA: o.MTA, LogPath: o.LogPath, StateDir: o.StateDir, Health: health,
 		Hostname: o.Hostname, Batch: o.BatchSize, Flush: o.Flush, Heartbeat: o.Heartbeat, SpoolSize: int64(o.SpoolSize),
-		FromStart: o.FromStart, IgnoreDiscarded: o.IgnoreDiscarded, Version: version, Ready: c.err,
+		FromStart: o.FromStart, Journald: o.Journald, HopRelays: strings.FieldsFunc(o.HopRelays, func(r rune) bool { return r == ',' || r == ' ' }), IgnoreDiscarded: o.IgnoreDiscarded, Version: version, Ready: c.err,
 	}, nil
 }
 

@@ -124,7 +124,7 @@ func catchUp(b *testing.B, path string, spool *Spool) (events int64) {
 	}
 	defer t.Close()
 	a := &agent{status: newStatus(), spool: spool}
-	r := &logReader{a: a, tailer: t, parser: corpusParser(b), corr: NewCorrelator(CorrelatorOptions{})}
+	r := &logReader{a: a, tailer: &followedFile{Tailer: t}, parser: corpusParser(b), corr: NewCorrelator(CorrelatorOptions{})}
 	now := time.Now()
 	for {
 		lines, err := t.Read()

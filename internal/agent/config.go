@@ -66,6 +66,8 @@ type Config struct {
 	Heartbeat       time.Duration // heartbeat-interval
 	SpoolSize       int64         // spool-size: bytes on disk, at least 1 MiB
 	FromStart       bool          // from-start: without a checkpoint, read the log from its beginning
+	Journald        bool          // journald: read systemd's journal instead of log-path
+	HopRelays       []string      // hop-relays: relays that only pass a message on, as a content filter elsewhere does
 	IgnoreDiscarded bool          // ignore-discarded: what the discard transport swallowed is no delivery; default: it is, as the mail server says
 
 	Version string

@@ -23,6 +23,7 @@ type CorrelatorOptions struct {
 	Hold            time.Duration // how long an ambiguous outcome waits, in the log's time or the wall's
 	MaxAge          time.Duration // how long a queue id is remembered without a line about it
 	IgnoreDiscarded bool          // report nothing of what the discard transport swallowed
+	HopRelays       []string      // a sent line of these relays, by host, address or either with :port, only passes a message on
 	LocalIP         func(ip string) bool
 }
 

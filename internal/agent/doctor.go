@@ -61,10 +61,15 @@ func Doctor(ctx context.Context, cfg Config, at Place) []Finding {
 		add("configuration", Good, "reports go to "+cfg.Endpoint, "")
 	}
 	examineSecrets(&at, add)
-	lines := examineLog(ctx, &cfg, &at, add)
-	examineRotation(&cfg, at.path("/etc/logrotate.d"), add)
+	var lines []string
+	if cfg.Journald {
+		examineJournalctl(ctx, &at, add)
+	} else {
+		lines = examineLog(ctx, &cfg, &at, add)
+		examineRotation(&cfg, at.path("/etc/logrotate.d"), add)
+	}
 	direct := examinePostfix(ctx, &cfg, add)
-	examineJournal(cfg.MTA, &at, direct, lines, add)
+	examineJournal(cfg.MTA, &at, direct || cfg.Journald, lines, add)
 	examineState(ctx, &cfg, &at, add)
 	if findings[0].Grade == Good {
 		examineServer(ctx, &cfg, add)

@@ -1,18 +1,41 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/waypost-mail/waypost/internal/mtalog"
 )
+
+// examineJournalctl reads one entry of the journal as the service's user.
+func examineJournalctl(ctx context.Context, at *Place, add adder) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "journalctl", "--quiet", "--lines=1", "--output=cat", "SYSLOG_FACILITY=2")
+	cmd.WaitDelay = time.Second
+	if c := at.credential(); c != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c}
+	}
+	out, err := cmd.Output()
+	switch {
+	case err != nil:
+		add("log", Bad, fmt.Sprintf("read the journal: %v", err), "install systemd's journalctl, or leave journald out and set log-path")
+	case len(out) == 0:
+		add("log", Warn, "the journal shows no line of a mail server", "add the agent's user to the group systemd-journal, and see whether the mail server logs to syslog")
+	default:
+		add("log", Good, "the journal is readable", "")
+	}
+}
 
 // examineJournal looks for what loses lines between the mail server and the
 // log when systemd's journal stands between the two.

@@ -129,6 +129,21 @@ func TestDoctorJournal(t *testing.T) {
 	f(nil, []string{"Nov 24 04:00:01 mta1 systemd-journald[7]: Journal started"}, false, "")
 }
 
+func TestDoctorJournalctl(t *testing.T) {
+	f := func(script, want string) {
+		t.Helper()
+		dir := t.TempDir()
+		putFile(t, dir, "journalctl", "#!/bin/sh\n"+script, 0o700)
+		t.Setenv("PATH", dir)
+		if got := look(func(add adder) { examineJournalctl(t.Context(), &Place{}, add) }); !strings.Contains(got, want) {
+			t.Errorf("%s: %q; want %q", script, got, want)
+		}
+	}
+	f("echo line", "log ok")
+	f("exit 0", "log warning")
+	f("exit 1", "log problem")
+}
+
 func TestDoctorSecrets(t *testing.T) {
 	f := func(mode os.FileMode, want string) {
 		t.Helper()

@@ -46,6 +46,7 @@ type Health struct {
 	Evicted          int64            `json:"evicted"`
 	OutcomesLost     int64            `json:"outcomesLost"`
 	Rotations        int64            `json:"rotations"`
+	BrokenArchives   int64            `json:"brokenArchives"`
 	LastErrorAt      *time.Time       `json:"lastErrorAt"`
 	ClockSkewSeconds float64          `json:"clockSkewSeconds"`
 }
@@ -73,7 +74,7 @@ func (a *agent) health(now time.Time) Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := Health{
-		Version: a.cfg.Version, MTA: a.cfg.MTA, Hostname: a.cfg.Hostname, LogPath: a.cfg.LogPath, LogFormat: s.format,
+		Version: a.cfg.Version, MTA: a.cfg.MTA, Hostname: a.cfg.Hostname, LogPath: a.cfg.sourceName(), LogFormat: s.format,
 		Position: s.offset, LagBytes: s.lag, LastLineAt: moment(s.lastLine), LastEventAt: moment(s.lastEvent),
 		LastFlushAt: moment(s.lastFlush), LastError: s.lastError, LastErrorAt: moment(s.lastErrorAt),
 		Buffered: spool.Records, SpoolBytes: spool.Bytes, Sent: s.sent, Rejected: s.rejected,
@@ -82,7 +83,7 @@ func (a *agent) health(now time.Time) Health {
 		File:         s.file, Lines: s.lines, LinesCut: s.tail.Cut, Events: map[string]int64{},
 		Unknown: map[string]int64{"arrivalNotInLog": s.counts.NotSeen, "notWaypostMail": s.counts.Foreign},
 		Hops:    s.counts.Hops, Discarded: s.counts.Discarded, Held: s.held, Remembered: s.entries,
-		Evicted: s.counts.Evicted, OutcomesLost: s.counts.OutcomesLost, Rotations: s.tail.Rotations,
+		Evicted: s.counts.Evicted, OutcomesLost: s.counts.OutcomesLost, Rotations: s.tail.Rotations, BrokenArchives: s.tail.Broken,
 		ClockSkewSeconds: s.skew.Seconds(),
 	}
 	for word, n := range s.events {

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,6 +78,9 @@ func (c *Correlator) judge(e *entry, f *mtalog.Fact) verdict {
 			}
 		}
 	}
+	if c.hopRelay(f) {
+		return hop
+	}
 	if e.uuid.IsZero() {
 		return delivery
 	}
@@ -83,6 +88,18 @@ func (c *Correlator) judge(e *entry, f *mtalog.Fact) verdict {
 		return unsure
 	}
 	return delivery
+}
+
+// hopRelay tells whether an operator named the relay as a filter's or another
+// instance's.
+func (c *Correlator) hopRelay(f *mtalog.Fact) bool {
+	for _, r := range c.opts.HopRelays {
+		if r == f.Relay || f.RelayHost != "" && (r == f.RelayHost || r == f.RelayHost+":"+strconv.Itoa(f.RelayPort)) ||
+			f.RelayIP != "" && (r == f.RelayIP || r == net.JoinHostPort(f.RelayIP, strconv.Itoa(f.RelayPort))) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Correlator) localIP(ip string) bool {

@@ -44,6 +44,7 @@ func (a *agent) metrics(now time.Time) []byte {
 	metric(p+"table_entries", "gauge", "Queue ids remembered.", float64(h.Remembered))
 	metric(p+"lag_bytes", "gauge", "Bytes of the log not read yet.", float64(h.LagBytes))
 	metric(p+"rotations_total", "counter", "Times reading went on in a newer file.", float64(h.Rotations))
+	metric(p+"broken_archives_total", "counter", "Rotated logs that could not be unzipped to their end.", float64(h.BrokenArchives))
 	metric(p+"spool_bytes", "gauge", "Size of the spool on disk.", float64(h.SpoolBytes))
 	metric(p+"spool_events", "gauge", "Events that the server does not have yet.", float64(h.Buffered))
 	metric(p+"sent_total", "counter", "Events that the server took.", float64(h.Sent))

@@ -111,3 +111,17 @@ func TestExpiryByName(t *testing.T) {
 		t.Errorf("%d outcomes lost", n)
 	}
 }
+
+// TestHopRelays reports nothing for a relay that an operator named.
+func TestHopRelays(t *testing.T) {
+	for _, relay := range []string{"mx.dest.example", "203.0.113.5", "203.0.113.5:25", "mx.dest.example:25"} {
+		c := NewCorrelator(CorrelatorOptions{HopRelays: []string{"other.example", relay}})
+		if items := correlate(t, c, []byte(story(1, "a@dest.example"))); len(items) != 0 || c.Counts().Hops != 1 {
+			t.Errorf("%s: %d events, %d hops", relay, len(items), c.Counts().Hops)
+		}
+	}
+	c := NewCorrelator(CorrelatorOptions{HopRelays: []string{"mx.dest.example:10025"}})
+	if items := correlate(t, c, []byte(story(1, "a@dest.example"))); len(items) != 1 {
+		t.Errorf("another port: %d events", len(items))
+	}
+}

@@ -27,6 +27,8 @@ type Position struct {
 	TailSum  string    `json:"tailSum"`
 	Modified time.Time `json:"modified"` // when the file was last written to, as seen then
 
+	Cursor string `json:"cursor,omitempty"` // in the journal; no other field but File then
+
 	// Before is the end of the file read before this one. It finds the place
 	// while this file is still empty and has no bytes to know it by.
 	Before *Position `json:"before,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/waypost-mail/waypost/internal/mtalog"
@@ -14,22 +15,22 @@ import (
 
 // logReader is the goroutine that reads, parses, correlates and spools.
 type logReader struct {
-	a       *agent
-	tailer  *Tailer
-	watch   *watcher
-	parser  mtalog.Parser
-	corr    *Correlator
-	encoder encoder
-	encoded []byte // events read off the log that are not on disk yet
-	ends    []int  // where each of them ends
-	stuck   bool   // the spool took them not
-	changed bool   // something was read since the last checkpoint
-	saved   time.Time
-	cost    time.Duration // of the last checkpoint
-	turns   TailStats     // at the last checkpoint
-	ready   bool
-	waiting bool // said that there is no log
-	unknown int64
+	a        *agent
+	tailer   feed
+	parser   mtalog.Parser
+	corr     *Correlator
+	encoder  encoder
+	encoded  []byte   // events read off the log that are not on disk yet
+	payloads [][]byte // room for store
+	ends     []int    // where each of them ends
+	stuck    bool     // the spool took them not
+	changed  bool     // something was read since the last checkpoint
+	saved    time.Time
+	cost     time.Duration // of the last checkpoint
+	turns    TailStats     // at the last checkpoint
+	ready    bool
+	waiting  bool // said that there is no log
+	unknown  int64
 }
 
 // checkpointEvery is how often the place is written down while lines come; a
@@ -47,21 +48,18 @@ func newReader(a *agent) (*logReader, error) {
 		return nil, err
 	}
 	r := &logReader{a: a, parser: parser}
-	r.corr = NewCorrelator(CorrelatorOptions{IgnoreDiscarded: a.cfg.IgnoreDiscarded, Hold: a.cfg.hold, LocalIP: ownAddress()})
+	r.corr = NewCorrelator(CorrelatorOptions{IgnoreDiscarded: a.cfg.IgnoreDiscarded, Hold: a.cfg.hold, HopRelays: a.cfg.HopRelays, LocalIP: ownAddress()})
 	now := time.Now()
 	at, warning := loadCheckpoint(a.cfg.StateDir, r.corr, now)
 	if warning != nil {
 		a.cfg.Log.Warn("a checkpoint cannot be read; what was read since the one before is read again", "error", warning)
 		a.status.fail(warning, now)
 	}
-	if r.tailer, err = Follow(a.cfg.LogPath, at, a.cfg.FromStart); err != nil {
-		return nil, fmt.Errorf("follow log-path: %w", err)
+	if r.tailer, err = openFeed(&a.cfg, at); err != nil {
+		return nil, err
 	}
 	if n := r.tailer.Stats().Relocated; n > 0 && warning == nil {
 		a.cfg.Log.Warn("the place reached before is in no file any more; reading the log from its beginning", "log", a.cfg.LogPath)
-	}
-	if r.watch, err = newWatcher(a.cfg.LogPath); err != nil {
-		a.cfg.Log.Warn("the log is looked at once a second only", "error", err)
 	}
 	return r, nil
 }
@@ -84,7 +82,6 @@ func ownAddress() func(string) bool {
 
 func (r *logReader) close() {
 	r.tailer.Close()
-	r.watch.close()
 }
 
 // run reads until ctx ends, then spools what it has and writes its place down.
@@ -93,7 +90,7 @@ func (r *logReader) run(ctx context.Context, health string) error {
 		wait := r.step(time.Now())
 		r.announce(health)
 		if wait > 0 {
-			r.watch.wait(ctx, wait)
+			r.tailer.Wait(ctx, wait)
 		}
 	}
 	if r.a.killed.Load() {
@@ -111,7 +108,7 @@ func (r *logReader) announce(health string) {
 	case r.ready:
 	case r.tailer.Open():
 		r.ready = true
-		_, _ = fmt.Fprintf(r.a.cfg.Ready, "ready health=%s log=%s\n", health, r.a.cfg.LogPath) // nobody listens
+		_, _ = fmt.Fprintf(r.a.cfg.Ready, "ready health=%s log=%s\n", health, r.a.cfg.sourceName()) // nobody listens
 	case !r.waiting:
 		r.waiting = true
 		r.a.cfg.Log.Warn("there is no log yet; waiting for it to appear", "log", r.a.cfg.LogPath, "health", health)
@@ -243,12 +240,13 @@ func (r *logReader) store(now time.Time) error {
 	if len(r.ends) == 0 {
 		return nil
 	}
-	payloads := make([][]byte, 0, len(r.ends))
+	payloads := slices.Grow(r.payloads[:0], len(r.ends))
 	start := 0
 	for _, end := range r.ends {
 		payloads = append(payloads, r.encoded[start:end])
 		start = end
 	}
+	r.payloads = payloads
 	err := r.a.spool.Append(payloads)
 	if r.stuck = err != nil; !r.stuck {
 		r.encoded, r.ends = r.encoded[:0], r.ends[:0]

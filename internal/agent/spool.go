@@ -47,6 +47,7 @@ type Spool struct {
 	damaged  int64
 	records  int64 // in the spool, as far as known
 	wake     chan struct{}
+	frame    []byte // the writer's, used again
 }
 
 type segment struct {
@@ -131,13 +132,14 @@ func (s *Spool) Append(payloads [][]byte) error {
 	if len(payloads) == 0 {
 		return nil
 	}
-	var b []byte
+	b := s.frame[:0]
 	for _, p := range payloads {
 		if len(p) > maxRecord {
 			return fmt.Errorf("event of %d bytes is too long for the spool", len(p))
 		}
 		b = appendRecord(b, p)
 	}
+	s.frame = b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bytes()+int64(len(b)) > s.limit && s.bytes() > 0 {

@@ -38,7 +38,7 @@ func (s *Spool) Next(most, maxBytes int) (Batch, error) {
 		if g.id == at.id {
 			from = at.offset
 		}
-		data, err := readSegment(s.path(g.id), from, g.size, int64(maxBytes)+maxRecord+recordHead)
+		data, err := readSegment(s.path(g.id), from, g.size, min(int64(maxBytes), 512*int64(most))+maxRecord+recordHead)
 		if _, n, _ := nextRecord(data); err == nil && n == 0 && int64(len(data)) < g.size-from {
 			data, err = readSegment(s.path(g.id), from, g.size, g.size) // much damage: look at all of it
 		}
@@ -124,13 +124,14 @@ func nextRecord(b []byte) (payload []byte, n int, skipped bool) {
 }
 
 // Ack says that the server has a batch. Segments that are done are removed.
-// Losing the note of it to a crash costs a repetition, no event.
+// The note of it is synced, so that a power loss repeats one batch at most; to
+// lose it would cost repetitions, no event.
 func (s *Spool) Ack(b Batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.at = b.end
 	s.records = max(s.records-int64(len(b.Payloads)), 0)
-	if err := writeDurably(filepath.Join(s.dir, ackName), filepath.Join(s.dir, ackTemporary), s.at.note(), false); err != nil {
+	if err := writeDurably(filepath.Join(s.dir, ackName), filepath.Join(s.dir, ackTemporary), s.at.note(), true); err != nil {
 		return fmt.Errorf("note what was sent: %w", err)
 	}
 	return s.trim()

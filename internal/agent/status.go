@@ -86,6 +86,9 @@ func (s *status) verdict(spool SpoolStats, now time.Time) (word string, reasons 
 	if spool.Full && s.reading == "" {
 		degraded("the spool is nearly full")
 	}
+	if s.tail.Broken > 0 {
+		degraded("a compressed log is damaged: what it held beyond the damage is not reported")
+	}
 	if spool.Damaged > 0 {
 		degraded("records of the spool were damaged: see lastError")
 	}

@@ -27,6 +27,7 @@ type TailStats struct {
 	Cut        int64 // lines longer than the buffer, dropped
 	Rotations  int64
 	Truncation int64
+	Broken     int64 // archives that could not be unzipped to their end
 	Relocated  int64 // times the position was not found again and files were read anew
 }
 
@@ -118,7 +119,7 @@ func (t *Tailer) Read() ([]byte, error) {
 			continue
 		}
 		if err != nil && t.cur.unzip != nil && len(t.next) > 0 {
-			t.stats.Relocated++ // a broken archive: what it held is lost to us
+			t.stats.Broken++ // what it held is lost to us
 			t.advance(t.next)
 			continue
 		}

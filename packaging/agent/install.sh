@@ -88,11 +88,13 @@ END
 
 install_deb() {
 	download deb || absent deb
+	drop_unit
 	DEBIAN_FRONTEND=noninteractive dpkg -i --force-confdef --force-confold "$work/agent.deb" || die "dpkg could not install the package"
 }
 
 install_rpm() {
 	download rpm || absent rpm
+	drop_unit
 	rpm -U --replacepkgs --oldpackage "$work/agent.rpm" || die "rpm could not install the package"
 }
 
@@ -109,6 +111,15 @@ install_binary() {
 	mkdir -p /etc/waypost-agent
 	[ -e $config ] || install -m 0640 "$work/config.yaml" $config
 	sh "$work/postinst" configure
+}
+
+# drop_unit removes the unit that an earlier --binary left, unless it was
+# changed: it would hide that of the package.
+drop_unit() {
+	files
+	if cmp -s "$work/unit" /etc/systemd/system/waypost-agent.service; then
+		rm -f /etc/systemd/system/waypost-agent.service
+	fi
 }
 
 # files writes what the packages hold besides the binary.
