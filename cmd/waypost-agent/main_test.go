@@ -44,7 +44,7 @@ func agentProcess(t testing.TB, args ...string) *exec.Cmd {
 	for lines.Scan() {
 		if strings.HasPrefix(lines.Text(), "ready health=127.0.0.1:") {
 			go func() {
-				for lines.Scan() { //nolint:revive // keeps the pipe from filling
+				for lines.Scan() {
 				}
 			}()
 			return cmd
@@ -208,7 +208,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q, %q; want %d, %q", args, got, out, errs, code, want)
 		}
 	}
-	line := strings.Split(fmt.Sprintf(message, 1), "\n")[0]
+	line, _, _ := strings.Cut(fmt.Sprintf(message, 1), "\n")
 	f("dev\n", 0, "", "version")
 	f(`"event_type":"delivered"`, 0, "", "parse", "--file", log)
 	f("by its return path", 0, line, "check-line")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // parts are what runs in the background. They stop in the reverse of the order
@@ -47,8 +48,8 @@ func (p *parts) start(ctx context.Context, name string, run func(context.Context
 // well; one that failed before is the cause of the command's context already.
 func (p *parts) stop() error {
 	var errs []error
-	for i := len(p.running) - 1; i >= 0; i-- {
-		it := p.running[i]
+	for _, it := range slices.Backward(p.running) {
+
 		early := false
 		select {
 		case <-it.ended:

@@ -119,7 +119,7 @@ func (a *agent) run(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
 	defer cancel()
 	shipper.Drain(last)
-	a.cfg.Log.Info("stopped", "waiting", a.spool.Stats().Records)
+	a.cfg.Log.InfoContext(ctx, "stopped", "waiting", a.spool.Stats().Records)
 	return err
 }
 
@@ -138,7 +138,7 @@ func (a *agent) startHealth(ctx context.Context) (string, func(), error) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := a.serveHealth(serving, l); err != nil {
-			a.cfg.Log.Error("the health server stopped", "error", err)
+			a.cfg.Log.ErrorContext(ctx, "the health server stopped", "error", err)
 		}
 	})
 	return l.Addr().String(), func() { stop(); wg.Wait() }, nil

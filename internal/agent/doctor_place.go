@@ -104,8 +104,9 @@ func examineSecretFile(file string, add adder) {
 
 // examineState looks at the state directory and the room on its disk.
 func examineState(ctx context.Context, cfg *Config, at *Place, add adder) {
-	dir, info, err := cfg.StateDir, fs.FileInfo(nil), error(nil)
-	for info, err = os.Stat(dir); errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir); info, err = os.Stat(dir) {
+	dir := cfg.StateDir
+	info, err := os.Stat(dir)
+	for ; errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir); info, err = os.Stat(dir) {
 		dir = filepath.Dir(dir)
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -86,9 +87,7 @@ func (a *agent) health(now time.Time) Health {
 		Evicted: s.counts.Evicted, OutcomesLost: s.counts.OutcomesLost, Rotations: s.tail.Rotations, BrokenArchives: s.tail.Broken,
 		ClockSkewSeconds: s.skew.Seconds(),
 	}
-	for word, n := range s.events {
-		h.Events[word] = n
-	}
+	maps.Copy(h.Events, s.events)
 	h.Status, h.Reasons = s.verdict(spool, now)
 	return h
 }

@@ -113,9 +113,17 @@ func CheckLine(line, mta string) (string, error) {
 	fmt.Fprintf(&b, "meaning    %s\ntime       %s\nprocess    %s\nqueue id   %s (instance %s)\n",
 		f.Kind, f.Time.UTC().Format(time.RFC3339Nano), f.Tag, f.Queue, f.Instance)
 	for _, v := range [][2]string{
-		{"sender", f.Sender}, {"message-id", f.MessageID}, {"header", f.HeaderValue}, {"recipient", f.Recipient},
-		{"before alias", f.OrigTo}, {"relay", f.Relay}, {"status", f.StatusWord}, {"enhanced", f.Enhanced},
-		{"text", f.Description}, {"goes on as", string(f.Next)}, {"came from", string(f.Prev)},
+		{"sender", f.Sender},
+		{"message-id", f.MessageID},
+		{"header", f.HeaderValue},
+		{"recipient", f.Recipient},
+		{"before alias", f.OrigTo},
+		{"relay", f.Relay},
+		{"status", f.StatusWord},
+		{"enhanced", f.Enhanced},
+		{"text", f.Description},
+		{"goes on as", string(f.Next)},
+		{"came from", string(f.Prev)},
 	} {
 		if v[1] != "" {
 			fmt.Fprintf(&b, "%-10s %s\n", v[0], v[1])

@@ -144,7 +144,7 @@ func (s *Shipper) once(ctx context.Context) time.Duration {
 		s.status.with(func(st *status) { st.refused = true })
 		if !s.refused {
 			s.refused = true
-			s.cfg.Log.Error("the server refuses the key; events are kept on disk and sent once it is accepted", "status", a.code)
+			s.cfg.Log.ErrorContext(ctx, "the server refuses the key; events are kept on disk and sent once it is accepted", "status", a.code)
 		}
 	case failed:
 	}

@@ -55,7 +55,7 @@ func openSource(name string) (*source, error) {
 
 func fileID(info os.FileInfo) (dev, inode uint64) {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(st.Dev), uint64(st.Ino)
+		return st.Dev, st.Ino
 	}
 	return 0, 0
 }

@@ -97,7 +97,7 @@ func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 	if v == nil {
 		return
 	}
-	a.cfg.Log.Error("BUG: panic while answering a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+	a.cfg.Log.ErrorContext(r.Context(), "BUG: panic while answering a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 	writeError(w, fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details"))
 }
 

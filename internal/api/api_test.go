@@ -335,7 +335,7 @@ func TestLegacyFields(t *testing.T) {
 	f := func(answer map[string]any, fields string) {
 		t.Helper()
 		want := map[string]bool{}
-		for _, name := range strings.Fields(fields) {
+		for name := range strings.FieldsSeq(fields) {
 			want[name] = true
 			if _, ok := answer[name]; !ok {
 				t.Errorf("%s is missing", name)

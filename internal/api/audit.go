@@ -33,7 +33,7 @@ func (a *API) audit(ctx context.Context, action, object, format string, args ...
 		Action: action, Object: object, Text: fmt.Sprintf(format, args...),
 	}
 	if err := a.cfg.Store.AddAudit(ctx, &e); err != nil {
-		a.cfg.Log.Error("cannot store an audit entry", "action", action, "object", object, "error", err)
+		a.cfg.Log.ErrorContext(ctx, "cannot store an audit entry", "action", action, "object", object, "error", err)
 	}
 }
 

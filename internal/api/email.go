@@ -172,13 +172,9 @@ func (a *API) send(ctx context.Context, in *raw) ([]EmailResponse, error) {
 
 func emailResponse(m *queue.Accepted) EmailResponse {
 	r := EmailResponse{To: m.To, SubmittedAt: m.At.UnixNano(), MessageID: m.ID.String(), Message: "Email submitted successfully"}
-	switch m.Drop {
-	case waypost.DropInvalid:
-		r.ErrorCode, r.Message = codeInvalidRecipient, m.Message
-	case waypost.DropSuppressed:
-		r.ErrorCode, r.Message = codeSuppressed, m.Message
-	default:
-		r.ErrorCode = codeOK // a missing return path is no send error (D-5)
+	codes := map[waypost.Reason]int{waypost.DropInvalid: codeInvalidRecipient, waypost.DropSuppressed: codeSuppressed}
+	if code := codes[m.Drop]; code != codeOK { // a missing return path is no send error (D-5)
+		r.ErrorCode, r.Message = code, m.Message
 	}
 	return r
 }

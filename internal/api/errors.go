@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -104,19 +105,17 @@ func (a *API) explain(ctx context.Context, op *huma.Operation, err error) error 
 	case ctx.Err() != nil: // the caller is gone
 		return fail(http.StatusServiceUnavailable, "the request was cancelled")
 	case errors.Is(err, store.ErrUnavailable):
-		a.cfg.Log.Error("storage unavailable; request refused", "operation", op.OperationID, "error", err)
+		a.cfg.Log.ErrorContext(ctx, "storage unavailable; request refused", "operation", op.OperationID, "error", err)
 		e := fail(http.StatusServiceUnavailable, "storage cannot accept now; nothing was stored; try again")
 		e.retry = 5
 		return huma.ErrorWithHeaders(e, e.GetHeaders())
 	}
-	a.cfg.Log.Error("request failed", "operation", op.OperationID, "error", err)
+	a.cfg.Log.ErrorContext(ctx, "request failed", "operation", op.OperationID, "error", err)
 	return fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details")
 }
 
 func writeError(w http.ResponseWriter, e *Error) {
-	for k, v := range e.GetHeaders() {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), e.GetHeaders())
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Del("Content-Length")
 	w.WriteHeader(e.status)

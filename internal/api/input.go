@@ -67,7 +67,7 @@ func position(body []byte, offset int64) (line, column int) {
 }
 
 func jsonKind(t reflect.Type) string {
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // the rest are numbers
 	case reflect.Bool:
 		return "true or false"
 	case reflect.String:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -277,12 +278,7 @@ func (r *ProviderRequest) check(p *waypost.Provider) (bad []ErrorDetail) {
 		}
 	}
 	oneOf := func(v string, all ...string) bool {
-		for _, a := range all {
-			if v == a {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(all, v)
 	}
 	n := utf8.RuneCountInString(p.Name)
 	add(n >= 1 && n <= 100 && !strings.ContainsFunc(p.Name, isControl), "name", "must have 1 to 100 characters without control characters")
@@ -366,7 +362,7 @@ func (a *API) providerView(ctx context.Context, p *waypost.Provider) Provider {
 	}
 	agent, err := a.cfg.Store.Agent(ctx, p.ID)
 	if err != nil && !isNotFound(err) {
-		a.cfg.Log.Warn("cannot read the agent's state", "provider", p.Name, "error", err)
+		a.cfg.Log.WarnContext(ctx, "cannot read the agent's state", "provider", p.Name, "error", err)
 	}
 	out.AgentStatus, out.AgentLastSeen = agentStatus(agent.LastSeen, time.Now())
 	return out

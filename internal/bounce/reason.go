@@ -35,7 +35,7 @@ const (
 
 // Hard tells whether a reason means that the address will never work again.
 func Hard(r waypost.Reason) bool {
-	switch r {
+	switch r { //nolint:exhaustive // all others are soft, and a new one is until it is listed
 	case MailboxUnknown, DomainUnknown, DomainNoMail, Moved, Disabled:
 		return true
 	default:

@@ -114,7 +114,7 @@ type parser struct {
 
 // sort finds out what each part is.
 func (p *parser) sort() {
-	var html string
+	var html strings.Builder
 	for _, part := range p.parts {
 		switch {
 		case part.media == "message/feedback-report":
@@ -133,13 +133,13 @@ func (p *parser) sort() {
 				p.returned, _ = splitHeader(bytes.TrimLeft(part.body, "\r\n"))
 			}
 		case part.media == "text/html":
-			html += stripTags(string(part.body))
+			html.WriteString(stripTags(string(part.body)))
 		case strings.HasPrefix(part.media, "text/"):
 			p.notice += string(part.body) + "\n"
 		}
 	}
 	if strings.TrimSpace(p.notice) == "" {
-		p.notice = html
+		p.notice = html.String()
 	}
 	p.text = strings.ReplaceAll(clip(p.notice, maxNotice), "\r", "")
 	var rest string

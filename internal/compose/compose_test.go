@@ -48,7 +48,8 @@ func TestGolden(t *testing.T) {
 func checkLines(t interface {
 	Helper()
 	Errorf(string, ...any)
-}, message []byte) {
+}, message []byte,
+) {
 	t.Helper()
 	if !bytes.HasSuffix(message, crlf) {
 		t.Errorf("the message does not end with CRLF")
@@ -249,14 +250,39 @@ func TestCheckHeaders(t *testing.T) {
 	for _, h := range []waypost.Header{
 		{Name: "X-Ok", Value: "value\twith tab"},
 		{Name: "X-Ünicode", Value: ""},
-		{Name: "X-A", Value: "a\r\nBcc: b@c.example"}, {Name: "X-A", Value: "a\nb"}, {Name: "X-A", Value: "a\rb"}, {Name: "X-A", Value: "a\x00"}, {Name: "X-A", Value: "\x1b[1m"},
-		{Name: ""}, {Name: "X A"}, {Name: "X:A"}, {Name: "X\r\nY"}, {Name: strings.Repeat("x", 77)},
+		{Name: "X-A", Value: "a\r\nBcc: b@c.example"},
+		{Name: "X-A", Value: "a\nb"},
+		{Name: "X-A", Value: "a\rb"},
+		{Name: "X-A", Value: "a\x00"},
+		{Name: "X-A", Value: "\x1b[1m"},
+		{Name: ""},
+		{Name: "X A"},
+		{Name: "X:A"},
+		{Name: "X\r\nY"},
+		{Name: strings.Repeat("x", 77)},
 		{Name: "X-A", Value: strings.Repeat("x", MaxHeaderValue+1)},
-		{Name: "from"}, {Name: "TO"}, {Name: "Subject"}, {Name: "cc"}, {Name: "BCC"}, {Name: "Sender"}, {Name: "Return-Path"}, {Name: "DKIM-signature"},
-		{Name: "received"}, {Name: "Date"}, {Name: "MIME-Version"}, {Name: "Content-Type"}, {Name: "Content-Foo"}, {Name: "Resent-To"}, {Name: "ARC-Seal"},
+		{Name: "from"},
+		{Name: "TO"},
+		{Name: "Subject"},
+		{Name: "cc"},
+		{Name: "BCC"},
+		{Name: "Sender"},
+		{Name: "Return-Path"},
+		{Name: "DKIM-signature"},
+		{Name: "received"},
+		{Name: "Date"},
+		{Name: "MIME-Version"},
+		{Name: "Content-Type"},
+		{Name: "Content-Foo"},
+		{Name: "Resent-To"},
+		{Name: "ARC-Seal"},
 		{Name: "x-sendpost-message-uuid", Value: "1"},
-		{Name: "Message-ID", Value: "no brackets"}, {Name: "Message-ID", Value: "<a b@c>"}, {Name: "Message-ID", Value: "<é@c>"}, {Name: "Message-ID", Value: "<@c>"},
-		{Name: "Reply-To", Value: "nobody"}, {Name: "Reply-To", Value: "a@b"},
+		{Name: "Message-ID", Value: "no brackets"},
+		{Name: "Message-ID", Value: "<a b@c>"},
+		{Name: "Message-ID", Value: "<é@c>"},
+		{Name: "Message-ID", Value: "<@c>"},
+		{Name: "Reply-To", Value: "nobody"},
+		{Name: "Reply-To", Value: "a@b"},
 	} {
 		err := CheckHeaders([]waypost.Header{h})
 		var he *HeaderError

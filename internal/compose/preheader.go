@@ -38,7 +38,7 @@ func preheaderPlace(doc []byte) int {
 			return min(place, len(doc))
 		}
 		at += len(z.Raw())
-		switch kind {
+		switch kind { //nolint:exhaustive // other tokens have no place before them
 		case html.DoctypeToken:
 			place = at
 		case html.StartTagToken, html.EndTagToken:

@@ -98,8 +98,7 @@ func (p *Prepared) parse(c *waypost.Content) error {
 		}
 		parsed, err := merge.Parse(t.src)
 		if err != nil {
-			var at *merge.Error
-			if errors.As(err, &at) {
+			if at, ok := errors.AsType[*merge.Error](err); ok {
 				return &TemplateError{Part: t.part, Line: at.Line, Column: at.Column, Msg: at.Msg}
 			}
 			return fmt.Errorf("parse %s: %w", t.part, err)

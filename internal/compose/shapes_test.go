@@ -72,10 +72,18 @@ func shapes() []shape {
 			From: shop, ReplyTo: waypost.Address{Email: "help@shop.example"}, Subject: "Two forms",
 			HTML: testHTML, Text: testText, Headers: []waypost.Header{{Name: "X-Campaign", Value: "spring"}, {Name: "List-Unsubscribe", Value: "<https://shop.example/u/1>, <mailto:u@shop.example>"}},
 		}, nil, []string{"multipart/alternative", "text/plain", "text/html"}},
-		{"amp", waypost.Content{From: shop, Subject: "Three forms", HTML: testHTML, Text: testText, AMP: testAMP}, nil,
-			[]string{"multipart/alternative", "text/plain", "text/x-amp-html", "text/html"}},
-		{"related", waypost.Content{From: shop, Subject: "Picture", HTML: `<p><img src="cid:logo@shop">{{name}}</p>`, Attachments: []waypost.Attachment{logo}}, nil,
-			[]string{"multipart/related", "text/html", "image/gif"}},
+		{
+			"amp",
+			waypost.Content{From: shop, Subject: "Three forms", HTML: testHTML, Text: testText, AMP: testAMP},
+			nil,
+			[]string{"multipart/alternative", "text/plain", "text/x-amp-html", "text/html"},
+		},
+		{
+			"related",
+			waypost.Content{From: shop, Subject: "Picture", HTML: `<p><img src="cid:logo@shop">{{name}}</p>`, Attachments: []waypost.Attachment{logo}},
+			nil,
+			[]string{"multipart/related", "text/html", "image/gif"},
+		},
 		{"mixed", waypost.Content{
 			From: shop, Subject: "File", Text: "See the file.\n",
 			Attachments: []waypost.Attachment{invoice, {Filename: "empty.csv"}, {Filename: "a \"b\".weird", ContentType: "text/calendar; method=REQUEST; charset=utf-8", Data: []byte("BEGIN:VCALENDAR\n")}},
@@ -97,8 +105,10 @@ func shapes() []shape {
 			m.To = waypost.Address{Name: "Müller, Jörg", Email: "joerg@bücher.example"}
 			m.Recipient = m.To.Email
 			m.Cc = []waypost.Address{
-				{Name: `O"Hara, \ Pat`, Email: "pat@reader.example"}, {Name: "متجر الكتب", Email: "books@reader.example"},
-				{Name: "北京书店", Email: "shop@reader.example"}, {Email: "plain@reader.example"},
+				{Name: `O"Hara, \ Pat`, Email: "pat@reader.example"},
+				{Name: "متجر الكتب", Email: "books@reader.example"},
+				{Name: "北京书店", Email: "shop@reader.example"},
+				{Email: "plain@reader.example"},
 				{Name: "=?utf-8?q?fake?=", Email: "fake@reader.example"},
 			}
 		}, []string{"multipart/alternative", "text/plain", "text/html"}},

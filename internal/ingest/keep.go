@@ -28,7 +28,7 @@ func (d *Door) Keep(ctx context.Context, log *slog.Logger) error {
 		for _, w := range d.Warnings(0, time.Now()) {
 			now[w.Lane] = true
 			if !standing[w.Lane] {
-				log.Warn("a mailbox provider turns mail away; see GET /api/v1/account/warnings", "provider", w.Lane.Provider,
+				log.WarnContext(ctx, "a mailbox provider turns mail away; see GET /api/v1/account/warnings", "provider", w.Lane.Provider,
 					"mailbox", w.Lane.Mailbox.String(), "reason", w.Reason, "replies", w.Troubled, "of", w.Reports, "last_reply", w.Text)
 			}
 		}
@@ -45,7 +45,7 @@ func (d *Door) prune(ctx context.Context, log *slog.Logger, now time.Time) {
 	for {
 		n, err := d.store.PruneReports(ctx, now.Add(-Retention), pruneBatch)
 		if err != nil && ctx.Err() == nil {
-			log.Error("old reports stay for now", "error", err)
+			log.ErrorContext(ctx, "old reports stay for now", "error", err)
 		}
 		if err != nil || n < pruneBatch {
 			return

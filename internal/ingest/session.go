@@ -143,8 +143,7 @@ func (s *session) read(r io.Reader) ([]byte, error) {
 		s.end()
 		return nil, errLongLine
 	}
-	var refused *gosmtp.SMTPError // too large
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*gosmtp.SMTPError](err); ok {
 		return nil, refused
 	}
 	return nil, errCutShort

@@ -251,7 +251,7 @@ func TestBounds(t *testing.T) {
 
 	c = dial(t, addr) // cut in the middle
 	c.envelope(w.path(m))
-	_, _ = io.WriteString(c.Conn, string(hardDSN(w.path(m), m.Recipient)))
+	_, _ = c.Write(hardDSN(w.path(m), m.Recipient))
 	_ = c.Conn.(*net.TCPConn).CloseWrite()
 	for c.reply() != "" {
 	}

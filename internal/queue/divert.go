@@ -31,7 +31,7 @@ func (q *Queue) elsewhere(ctx context.Context, m *waypost.Message, dry bool, now
 	pool, err := q.pools.get(ctx, m.Pool)
 	if err != nil {
 		if !errors.Is(err, store.ErrNotFound) {
-			q.cfg.Log.Warn("cannot read a pool to fail over in; its mail waits", "pool", m.Pool, "error", err)
+			q.cfg.Log.WarnContext(ctx, "cannot read a pool to fail over in; its mail waits", "pool", m.Pool, "error", err)
 		}
 		return 0
 	}
@@ -82,7 +82,7 @@ func (q *Queue) divert(ctx, hard context.Context, lane waypost.Lane, r *relay, u
 	got, err := q.cfg.Store.Claim(ctx, store.Claim{Lane: lane, Now: now, Max: claimMost, LeaseUntil: now.Add(q.cfg.Lease)})
 	if err != nil {
 		if ctx.Err() == nil {
-			q.cfg.Log.Error("cannot claim to divert; trying again", "provider", r.provider.Name, "error", err)
+			q.cfg.Log.ErrorContext(ctx, "cannot claim to divert; trying again", "provider", r.provider.Name, "error", err)
 		}
 		return now.Add(time.Second)
 	}

@@ -108,12 +108,10 @@ func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) 
 }
 
 func refusedTemplate(err error) error {
-	var t *compose.TemplateError
-	if errors.As(err, &t) {
+	if t, ok := errors.AsType[*compose.TemplateError](err); ok {
 		return &Refused{t.Part, fmt.Sprintf("line %d, column %d: %s", t.Line, t.Column, t.Msg)}
 	}
-	var h *compose.HeaderError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*compose.HeaderError](err); ok {
 		return &Refused{"headers." + h.Name, h.Why}
 	}
 	return fmt.Errorf("prepare content: %w", err)

@@ -34,7 +34,7 @@ func (q *Queue) readPauses(ctx context.Context) {
 	all, err := q.cfg.Store.Pauses(ctx, 0)
 	if err != nil {
 		if ctx.Err() == nil {
-			q.cfg.Log.Error("cannot read the pauses; the last known ones hold", "error", err)
+			q.cfg.Log.ErrorContext(ctx, "cannot read the pauses; the last known ones hold", "error", err)
 		}
 		return
 	}

@@ -34,7 +34,6 @@ type world struct {
 	sub   waypost.SubAccount
 	cfg   queue.Config
 	queue *queue.Queue
-	stop  func()
 }
 
 // newWorld installs an account whose domain example.com is verified and whose

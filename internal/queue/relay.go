@@ -27,15 +27,14 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 	reply, err := q.send(ctx, r, c)
 	now := time.Now()
 
-	var unready *notReady
-	if errors.As(err, &unready) {
+	if unready, ok := errors.AsType[*notReady](err); ok {
 		r.breaker.release()
 		if unready.drop != "" {
 			q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Drop(ctx, c, unready.drop, err.Error(), now) })
 			return
 		}
 		if ctx.Err() == nil {
-			q.cfg.Log.Warn("message cannot be prepared now; it waits", "message", c.Message.ID.String(), "error", err)
+			q.cfg.Log.WarnContext(ctx, "message cannot be prepared now; it waits", "message", c.Message.ID.String(), "error", err)
 		}
 		q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Postpone(ctx, c, now.Add(unready.wait)) })
 		return
@@ -99,7 +98,7 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable) (smtp.Re
 	}
 	domain, err := q.domains.get(ctx, c.Message.Domain)
 	if errors.Is(err, store.ErrNotFound) {
-		return smtp.Reply{}, &notReady{drop: waypost.DropNoReturnPath, err: errors.New(waypost.TextNoReturnPath)}
+		return smtp.Reply{}, &notReady{drop: waypost.DropNoReturnPath, err: errors.New(waypost.TextNoReturnPath)} //nolint:staticcheck // the documented text
 	} else if err != nil {
 		return smtp.Reply{}, soon(err)
 	}
@@ -173,13 +172,13 @@ func (q *Queue) settle(ctx context.Context, c *store.Claimable, write func(conte
 		case err == nil:
 			return
 		case errors.Is(err, store.ErrLost):
-			q.cfg.Log.Warn("the lease ran out before the outcome was stored; another worker has the message", "message", c.Message.ID.String())
+			q.cfg.Log.WarnContext(ctx, "the lease ran out before the outcome was stored; another worker has the message", "message", c.Message.ID.String())
 			return
 		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
-			q.cfg.Log.Error("cannot store the outcome of a message; it is tried again when its lease ends", "message", c.Message.ID.String(), "error", err)
+			q.cfg.Log.ErrorContext(ctx, "cannot store the outcome of a message; it is tried again when its lease ends", "message", c.Message.ID.String(), "error", err)
 			return
 		}
-		q.cfg.Log.Error("storage unavailable; holding the outcome of a message", "message", c.Message.ID.String(), "error", err)
+		q.cfg.Log.ErrorContext(ctx, "storage unavailable; holding the outcome of a message", "message", c.Message.ID.String(), "error", err)
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

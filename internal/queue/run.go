@@ -52,7 +52,7 @@ func (q *Queue) dispatch(ctx, hard context.Context, flight *sync.WaitGroup) {
 		if now.Sub(polled) >= pollEvery {
 			heads, err := q.cfg.Store.LaneHeads(ctx)
 			if err != nil && ctx.Err() == nil {
-				q.cfg.Log.Error("cannot read the queue's lanes; trying again", "error", err)
+				q.cfg.Log.ErrorContext(ctx, "cannot read the queue's lanes; trying again", "error", err)
 			}
 			q.lanes.learn(heads)
 			q.readPauses(ctx)
@@ -85,7 +85,7 @@ func (q *Queue) claim(ctx, hard context.Context, lane waypost.Lane, flight *sync
 	r, err := q.relays.get(ctx, lane.Provider)
 	if err != nil {
 		if ctx.Err() == nil {
-			q.cfg.Log.Error("cannot read provider; its mail waits", "provider", lane.Provider, "error", err)
+			q.cfg.Log.ErrorContext(ctx, "cannot read provider; its mail waits", "provider", lane.Provider, "error", err)
 		}
 		return
 	}
@@ -121,7 +121,7 @@ func (q *Queue) claim(ctx, hard context.Context, lane waypost.Lane, flight *sync
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			q.cfg.Log.Error("cannot claim; trying again", "provider", r.provider.Name, "mailbox", lane.Mailbox.String(), "error", err)
+			q.cfg.Log.ErrorContext(ctx, "cannot claim; trying again", "provider", r.provider.Name, "mailbox", lane.Mailbox.String(), "error", err)
 		}
 		return
 	}
@@ -143,7 +143,7 @@ const shortWait = time.Minute
 func (q *Queue) launch(ctx, hard context.Context, r *relay, entries []store.Claimable, now time.Time, flight *sync.WaitGroup) {
 	suppressed, err := q.suppressedNow(ctx, entries, now)
 	if err != nil && ctx.Err() == nil {
-		q.cfg.Log.Error("cannot check suppressions before relaying; messages go back", "error", err)
+		q.cfg.Log.ErrorContext(ctx, "cannot check suppressions before relaying; messages go back", "error", err)
 	}
 	for i := range entries {
 		c := &entries[i]
@@ -166,10 +166,10 @@ func (q *Queue) launch(ctx, hard context.Context, r *relay, entries []store.Clai
 
 // noteProvider makes a change of a provider's state visible.
 func (q *Queue) noteProvider(ctx context.Context, r *relay, kind waypost.ProviderEventKind, text string, now time.Time) {
-	q.cfg.Log.Warn("provider changed state", "provider", r.provider.Name, "state", string(kind), "why", text)
+	q.cfg.Log.WarnContext(ctx, "provider changed state", "provider", r.provider.Name, "state", string(kind), "why", text)
 	e := waypost.ProviderEvent{Provider: r.provider.ID, At: now, Kind: kind, Text: text}
 	if err := q.cfg.Store.AddProviderEvent(ctx, &e); err != nil && ctx.Err() == nil {
-		q.cfg.Log.Error("cannot store a provider's change of state", "provider", r.provider.Name, "error", err)
+		q.cfg.Log.ErrorContext(ctx, "cannot store a provider's change of state", "provider", r.provider.Name, "error", err)
 	}
 	q.lanes.stir()
 }
@@ -215,7 +215,7 @@ func (q *Queue) renew(hard context.Context) {
 			continue
 		}
 		if err := q.cfg.Store.Extend(hard, held, time.Now().Add(q.cfg.Lease)); err != nil && hard.Err() == nil {
-			q.cfg.Log.Warn("cannot extend leases", "messages", len(held), "error", err)
+			q.cfg.Log.WarnContext(hard, "cannot extend leases", "messages", len(held), "error", err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestResolver(t *testing.T) {
 	z.misbehave("fail.example", "servfail")
 	z.misbehave("liar.example", "liar")
 	r := newTestResolver(t, z.addr)
-	var other = errors.New("any other error")
+	other := errors.New("any other error")
 	for _, tc := range []struct {
 		name string
 		ask  func(context.Context, string) ([]string, error)
@@ -71,9 +71,9 @@ func TestResolver(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
 		switch {
-		case tc.err == other && (err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrAliases)):
+		case errors.Is(tc.err, other) && (err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrAliases)):
 			t.Errorf("%s: %v", tc.name, err)
-		case tc.err != other && !errors.Is(err, tc.err):
+		case !errors.Is(tc.err, other) && !errors.Is(err, tc.err):
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.err)
 		}
 	}

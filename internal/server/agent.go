@@ -64,7 +64,7 @@ func newAgentShelf(c *Config) (*agentShelf, error) {
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // install answers GET /agent/install.sh.
-func (a *agentShelf) install(w http.ResponseWriter, _ *http.Request) {
+func (a *agentShelf) install(w http.ResponseWriter, r *http.Request) {
 	sums := []string{}
 	for _, kind := range agentKinds {
 		sum, err := a.sum(agentFiles[kind])
@@ -72,7 +72,7 @@ func (a *agentShelf) install(w http.ResponseWriter, _ *http.Request) {
 		case err == nil:
 			sums = append(sums, kind+" "+sum)
 		case !errors.Is(err, fs.ErrNotExist):
-			a.log.Warn("a package of the agent cannot be handed out", "file", agentFiles[kind], "error", err)
+			a.log.WarnContext(r.Context(), "a package of the agent cannot be handed out", "file", agentFiles[kind], "error", err)
 		}
 	}
 	var b bytes.Buffer
@@ -81,7 +81,7 @@ func (a *agentShelf) install(w http.ResponseWriter, _ *http.Request) {
 		"Postinst": packaging.AgentPostinst, "Prerm": packaging.AgentPrerm, "Postrm": packaging.AgentPostrm,
 	})
 	if err != nil {
-		a.log.Error("the agent's install script could not be written", "error", err)
+		a.log.ErrorContext(r.Context(), "the agent's install script could not be written", "error", err)
 		http.Error(w, "the script could not be written; see the server's log", http.StatusInternalServerError)
 		return
 	}
@@ -102,7 +102,7 @@ func (a *agentShelf) download(w http.ResponseWriter, r *http.Request) {
 	f, info, err := a.open(name)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			a.log.Warn("a package of the agent cannot be handed out", "file", name, "error", err)
+			a.log.WarnContext(r.Context(), "a package of the agent cannot be handed out", "file", name, "error", err)
 		}
 		http.Error(w, "this server has no "+name+": its operator builds it with make packages and lays it into the directory agent/ of the server's data", http.StatusNotFound)
 		return

@@ -175,7 +175,7 @@ func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) e
 	n.bounces(failed, work, reports)
 	ready()
 	<-failed.Done()
-	n.cfg.Log.Info("stopping: finishing what is in flight")
+	n.cfg.Log.InfoContext(ctx, "stopping: finishing what is in flight")
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := n.http.Shutdown(limit); err != nil {

@@ -143,10 +143,10 @@ func (d *DNS) Run(ctx context.Context) error {
 		<-ended
 	}
 	d.Close()
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return fmt.Errorf("serve DNS on %s: %w", d.Addr(), err)
 	}
-	return fmt.Errorf("serve DNS on %s: %w", d.Addr(), err)
+	return nil
 }
 
 // Close frees the port. Only a server that never ran needs it.

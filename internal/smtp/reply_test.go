@@ -45,8 +45,7 @@ func TestReadReplyRefuses(t *testing.T) {
 	f := func(in string) {
 		t.Helper()
 		_, err := readReply(newReplyReader(strings.NewReader(in)))
-		var ge *garbageError
-		if !errors.As(err, &ge) {
+		if _, ok := errors.AsType[*garbageError](err); !ok {
 			t.Errorf("%.40q: %v, want garbage", in, err)
 		}
 		if len(err.Error()) > 400 {

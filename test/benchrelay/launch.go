@@ -23,8 +23,7 @@ func initialise(ctx context.Context, binary, data string) (installation, error) 
 	var keys installation
 	out, err := exec.CommandContext(ctx, binary, "init", "--data", data, "--json").Output() //nolint:gosec // the binary to measure
 	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			return keys, fmt.Errorf("waypost init: %w\n%s", err, exit.Stderr)
 		}
 		return keys, fmt.Errorf("waypost init: %w", err)

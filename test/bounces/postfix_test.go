@@ -158,7 +158,7 @@ func startPostfix(t *testing.T, reports string) string {
 		}
 		return nil
 	})
-	dir, err := os.MkdirTemp("", "waypost-bounces-")
+	dir, err := os.MkdirTemp("", "waypost-bounces-") //nolint:usetesting // a place that other users may enter
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,8 +174,10 @@ func startPostfix(t *testing.T, reports string) string {
 	case addr := <-started:
 		host, port, _ := net.SplitHostPort(reports)
 		for _, args := range [][]string{
-			{"postconf", "-c", dir + "/etc", "-e", "transport_maps=inline:{sp-bounce.example.com=smtp:[" + host + "]:" + port + "}",
-				"maximal_queue_lifetime=5s", "bounce_queue_lifetime=1h"},
+			{
+				"postconf", "-c", dir + "/etc", "-e", "transport_maps=inline:{sp-bounce.example.com=smtp:[" + host + "]:" + port + "}",
+				"maximal_queue_lifetime=5s", "bounce_queue_lifetime=1h",
+			},
 			{"postfix", "-c", dir + "/etc", "reload"},
 		} {
 			if out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput(); err != nil {

@@ -114,11 +114,11 @@ func (o odd) run(t *testing.T, _ *server) {
 	if o.hangs() {
 		c.StepTimeout = 100 * time.Millisecond
 	}
-	err, sessions := o.outcome(t, c, srv)
+	sessions, err := o.outcome(t, c, srv)
 	// A step that timed out too early means a slow machine: give it more time.
 	for o.hangs() && wrongStage(err, o.stage) && c.StepTimeout < patience {
 		c.StepTimeout *= 2
-		err, sessions = o.outcome(t, c, srv)
+		sessions, err = o.outcome(t, c, srv)
 	}
 	o.judge(t, err)
 	if want := max(o.sessions, 1); sessions != want {
@@ -134,7 +134,7 @@ func (o odd) run(t *testing.T, _ *server) {
 }
 
 // outcome sends through a fresh pool; it counts the connections made.
-func (o odd) outcome(t *testing.T, c smtp.Config, srv *smtptest.Server) (err error, sessions int) {
+func (o odd) outcome(t *testing.T, c smtp.Config, srv *smtptest.Server) (sessions int, err error) {
 	t.Helper()
 	already := srv.Sessions()
 	pool := smtp.NewPool(c, smtp.PoolOptions{MaxConns: 1})
@@ -142,7 +142,7 @@ func (o odd) outcome(t *testing.T, c smtp.Config, srv *smtptest.Server) (err err
 	for range o.before {
 		if _, err := pool.Send(t.Context(), envelope(recipient), newLetter("before\r\n").body); err != nil {
 			if o.hangs() {
-				return err, 0
+				return 0, err
 			}
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func (o odd) outcome(t *testing.T, c smtp.Config, srv *smtptest.Server) (err err
 		content = strings.Repeat("0123456789012345678901234567890123456789\r\n", 400_000)
 	}
 	_, err = pool.Send(t.Context(), envelope(recipient), newLetter(content).body)
-	return err, srv.Sessions() - already
+	return srv.Sessions() - already, err
 }
 
 func wrongStage(err error, want smtp.Stage) bool {

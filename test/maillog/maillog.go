@@ -294,7 +294,7 @@ func (q queue) Less(i, j int) bool {
 	}
 	return q[i].at.Before(q[j].at)
 }
-func (q *queue) Push(x any) { *q = append(*q, x.(*message)) } //nolint:errcheck,forcetypeassert // only messages
+func (q *queue) Push(x any) { *q = append(*q, x.(*message)) }
 func (q *queue) Pop() any {
 	m := (*q)[len(*q)-1]
 	*q = (*q)[:len(*q)-1]

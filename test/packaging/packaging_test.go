@@ -156,7 +156,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // directory that everyone may enter.
 func mailLog(t *testing.T, content string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/log", "waypost-test-")
+	dir, err := os.MkdirTemp("/var/log", "waypost-test-") //nolint:usetesting // a place that other users may enter
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,7 @@ import (
 
 // sqlState is PostgreSQL's error code, "" when err is none of the server's.
 func sqlState(err error) string {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code
 	}
 	return ""

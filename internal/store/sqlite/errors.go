@@ -12,8 +12,7 @@ import (
 
 // code is SQLite's primary result code, 0 when err is none of SQLite's.
 func code(err error) int {
-	var e *driver.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
 		return e.Code() & 0xff
 	}
 	return 0

@@ -26,7 +26,7 @@ func poolArgs(p *waypost.Pool) ([]any, error) {
 
 func (t *tx) createPool(p *waypost.Pool, args []any) (err error) {
 	p.ID, err = t.insert(`INSERT INTO pool (account, strategy, members, lists, metadata, failover, overflow, patience, name, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, append(args[:len(args):len(args)], p.Name, millis(p.Created))...)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, append(slices.Clip(args), p.Name, millis(p.Created))...)
 	return err
 }
 

@@ -87,18 +87,6 @@ func (t *tx) settle(s *store.Settlement) error {
 	return nil
 }
 
-// laneOfRetry is where a retry waits. A message that goes to another provider
-// is changed with it.
-func (t *tx) laneOfRetry(s *store.Settlement) (waypost.Lane, error) {
-	lane := s.Entry.Lane
-	if s.Provider == 0 || s.Provider == lane.Provider {
-		return lane, nil
-	}
-	lane.Provider = s.Provider
-	_, err := t.exec("UPDATE message SET provider = $1 WHERE id = $2", s.Provider, s.Entry.Message[:])
-	return lane, err
-}
-
 func (t *tx) attempt(a *waypost.Attempt) error {
 	_, err := t.exec(`INSERT OR REPLACE INTO attempt (message, n, provider, at, took, result, stage, code, enhanced, text)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, a.Message[:], a.N, a.Provider, millis(a.At), a.Took.Milliseconds(),
