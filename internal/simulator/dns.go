@@ -140,7 +140,7 @@ func (d *DNS) Run(ctx context.Context) error {
 		_ = s.ShutdownContext(context.WithoutCancel(ctx))
 	}
 	for ; down < len(servers); down++ {
-		<-ended
+		_ = <-ended // of a server that was told to stop
 	}
 	d.Close()
 	if ctx.Err() == nil {
