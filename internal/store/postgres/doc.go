@@ -25,6 +25,14 @@
 // The queue is a narrow table, vacuumed often, with two indexes: by message,
 // and by lane and due time.
 //
+// # Surgery
+//
+// Ids are picked without a lock; then the rows of these ids that nobody holds
+// are locked and checked once more, passing over those that a claim has at the
+// moment. Cancel goes through the committer of settlements, which counts its
+// events. Move calls its callback while the rows are locked; a lease is over
+// for it by this node's clock.
+//
 // # Event ids
 //
 // An id is made from the millisecond, the node's number (from a sequence, 0 to

@@ -33,11 +33,19 @@
 // cache; and for each provider the minute buckets of its limits,
 // written through to limit_bucket in the claim's transaction.
 //
+// # Surgery
+//
+// Looking at what waits is for the readers; changing it is an op like a claim,
+// which knows the leases. A row that surgery brings forward lowers the place
+// from which its lane is read. An op of surgery on 10,000 messages holds the
+// line up for as long as it takes. Move lets its callback choose between two
+// ops, in the caller's goroutine.
+//
 // # Lists
 //
-// Events are listed off one covering index by account and type, newest first;
-// the ids of several types are merged. Filters by sub-account and provider are
-// decided inside the index. A filter by recipient has no index. A search in
+// Events are listed off a covering index by account and type, newest first, or
+// by account, provider and type; the ids of several types are merged. A filter
+// by sub-account is decided inside the index. A filter by recipient has no index. A search in
 // names folds the case of ASCII letters only.
 //
 // # Failures

@@ -213,7 +213,8 @@ func testLimitsProperty(t *testing.T, e Engine) {
 		provider, _ := f.newProvider(fmt.Sprintf("case %d", cases))
 		m := &limitModel{
 			perHour: rapid.IntRange(0, 12).Draw(rt, "perHour"), perLane: rapid.IntRange(0, 8).Draw(rt, "perLane"),
-			burst: rapid.Bool().Draw(rt, "burst"), now: epoch, taken: map[waypost.Mailbox][]time.Time{}, due: map[waypost.Mailbox]int{},
+			burst: rapid.Bool().Draw(rt, "burst"), now: epoch, latest: epoch,
+			taken: map[waypost.Mailbox][]time.Time{}, due: map[waypost.Mailbox]int{},
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"accept": func(rt *rapid.T) {

@@ -30,6 +30,18 @@ func testEventIDs(t *testing.T, e Engine) {
 			t.Fatalf("id %d is of %v, not of the time it was stored", ev.ID, at)
 		}
 	}
+	for _, tt := range []struct{ at, want time.Time }{
+		{time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{time.Date(2020, 1, 1, 0, 0, 0, 1e6, time.UTC), time.Date(2020, 1, 1, 0, 0, 0, 1e6, time.UTC)},
+		{time.Date(2089, 9, 1, 0, 0, 0, 0, time.UTC), time.Date(2089, 9, 1, 0, 0, 0, 0, time.UTC)},
+		{time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC), time.UnixMilli(1_577_836_800_000 + 1<<41 - 1)},
+	} {
+		id := store.EventID(tt.at.UnixMilli(), 1023, 4095)
+		f.equal("time of an id", store.EventTime(id), tt.want)
+		if id < 0 {
+			t.Fatalf("the id of %v is %d", tt.at, id)
+		}
+	}
 	f.equal("the last stored come first", types(all[:50])[0], waypost.CSSent)
 	f.equal("and the first last", all[249].Type, waypost.CSProcessed)
 }
