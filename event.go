@@ -102,7 +102,7 @@ const (
 
 // Event is one fact about one message at one time. Events are never changed.
 type Event struct {
-	ID         int64 // assigned by the store: ascending in the order of commit, milliseconds since 1970 above 22 bits
+	ID         int64 // assigned by the store: ascending in the order of commit, milliseconds since 2020 above 22 bits
 	Type       EventType
 	Account    int64
 	SubAccount int64

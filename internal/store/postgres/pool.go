@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -114,7 +113,7 @@ func leavePools(ctx context.Context, tx pgx.Tx, account, provider int64) error {
 	}
 	for i := range pools {
 		p := &pools[i]
-		if !leave(p, provider) {
+		if !store.LeavePool(p, provider) {
 			continue
 		}
 		args, err := poolArgs(p)
@@ -126,22 +125,6 @@ func leavePools(ctx context.Context, tx pgx.Tx, account, provider int64) error {
 		}
 	}
 	return nil
-}
-
-// leave takes a provider out of a pool's members and lists; a list that it
-// leaves empty goes. It tells whether anything changed.
-func leave(p *waypost.Pool, provider int64) bool {
-	members := slices.DeleteFunc(slices.Clone(p.Members), func(m waypost.PoolMember) bool { return m.Provider == provider })
-	changed := len(members) != len(p.Members)
-	p.Members = members
-	for key, all := range p.Lists {
-		rest := slices.DeleteFunc(slices.Clone(all), func(id int64) bool { return id == provider })
-		changed = changed || len(rest) != len(all)
-		if p.Lists[key] = rest; len(rest) == 0 {
-			delete(p.Lists, key)
-		}
-	}
-	return changed
 }
 
 const poolColumns = `id, account, name, strategy, members, lists, metadata, failover, overflow, patience, created`
