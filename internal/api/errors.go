@@ -14,12 +14,18 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/waypost-mail/waypost/internal/queue"
+	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // Error is the body of every error answer (D-2).
 type Error struct {
-	Body   ErrorBody `json:"error"`
+	Body ErrorBody `json:"error"`
+	// The connection test that refused a provider: its fields stand in the
+	// answer as they do in that of a test alone (D-13), and in the error again
+	// for programs that read nothing else of a refusal.
+	*smtp.ProbeResult
+
 	status int
 	retry  int // seconds of Retry-After, 0: none
 }
@@ -31,7 +37,7 @@ type ErrorBody struct {
 	Param   string        `json:"param,omitempty"`
 	Type    string        `json:"type"`
 	Details []ErrorDetail `json:"details,omitempty"`
-	Test    any           `json:"test,omitempty"` // the connection test that refused a provider (D-13)
+	Test    any           `json:"test,omitempty"`
 }
 
 // ErrorDetail is one field's trouble.

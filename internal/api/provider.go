@@ -185,7 +185,7 @@ func nameTaken(name string) *Error {
 // whole test stands in it.
 func refusedByTest(test *smtp.ProbeResult) *Error {
 	e := badField(testField(test), "the connection test failed at step %q: %s %s", test.FailedStep, test.Message, test.Hint)
-	e.Body.Test = test
+	e.ProbeResult, e.Body.Test = test, test
 	return e
 }
 
