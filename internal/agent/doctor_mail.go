@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,7 +50,7 @@ func rotationRule(text, path string) (body string, ok bool) {
 			return "", false
 		}
 		body, rest, _ = strings.Cut(after, "\n}")
-		for _, pattern := range strings.Fields(names) {
+		for pattern := range strings.FieldsSeq(names) {
 			if m, err := filepath.Match(strings.Trim(pattern, `"'`), path); err == nil && m {
 				return body, true
 			}
@@ -58,12 +59,7 @@ func rotationRule(text, path string) (body string, ok bool) {
 }
 
 func hasWord(text, word string) bool {
-	for _, w := range strings.Fields(text) {
-		if w == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Fields(text), word)
 }
 
 // postfixSettings are those that decide what the log says.
@@ -123,13 +119,13 @@ func judgePostfix(cfg *Config, set map[string]string, add adder) (direct bool) {
 		set["enable_long_queue_ids"] = "no (ids are used again after a while, which the agent knows; yes would avoid it)"
 	}
 	if well {
-		text := "no setting is in the way"
+		text := []string{"no setting is in the way"}
 		for _, name := range []string{"enable_long_queue_ids", "content_filter", "smtpd_proxy_filter", "always_bcc", "syslog_name"} {
 			if v := set[name]; v != "" {
-				text += "; " + name + " = " + excerpt([]byte(v))
+				text = append(text, name+" = "+excerpt([]byte(v)))
 			}
 		}
-		add("postfix", Good, text, "")
+		add("postfix", Good, strings.Join(text, "; "), "")
 	}
 	return direct
 }

@@ -140,7 +140,9 @@ func (d *DNS) Run(ctx context.Context) error {
 		_ = s.ShutdownContext(context.WithoutCancel(ctx))
 	}
 	for ; down < len(servers); down++ {
-		_ = <-ended // of a server that was told to stop
+		if end := <-ended; err == nil {
+			err = end
+		}
 	}
 	d.Close()
 	if ctx.Err() == nil {
