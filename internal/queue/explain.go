@@ -81,6 +81,14 @@ func (q *Queue) ExplainMessage(ctx context.Context, trail *store.Trail) (Explana
 		return out, err
 	}
 	out.Why, out.NextSlot = why(&out, now)
+	if m.Provider == 0 {
+		out.Why = "no provider was chosen: the message was dropped when it was accepted"
+		for i := range trail.Events {
+			if e := &trail.Events[i]; e.Type == waypost.CSDropped {
+				out.Why += ", because of: " + e.Text
+			}
+		}
+	}
 	if w := trail.Waiting; w != nil {
 		out.Why, out.NextSlot = waitingFor(w, &out, now)
 	} else if len(trail.Events) > 0 {

@@ -304,6 +304,10 @@ func TestDropsAtAccept(t *testing.T) {
 		if a.Drop != reason || e.Type != waypost.CSDropped || e.Reason != reason || !strings.Contains(e.Text, text) {
 			t.Errorf("answer %+v, event %+v", a, e)
 		}
+		trail := w.trail(a.ID)
+		if x, err := w.queue.ExplainMessage(t.Context(), &trail); err != nil || reason != waypost.DropSuppressed && !strings.Contains(x.Why, text) {
+			t.Errorf("explained as %q, %v", x.Why, err)
+		}
 	}
 	f("x@unverified.example", "a@example.org", waypost.DropNoReturnPath, waypost.TextNoReturnPath)
 	f("x@unknown.example", "a@example.org", waypost.DropNoReturnPath, waypost.TextNoReturnPath)
