@@ -231,10 +231,16 @@ func ended(events []event) bool {
 func (b *bed) awaitEnd(t testing.TB, msg *order) {
 	t.Helper()
 	var last []event
-	if !within(t.Context(), waitMail, func() bool {
+	end := func() bool {
 		last = b.events(t, msg.MessageID)
 		return ended(last)
-	}) {
+	}
+	// Postfix passes over a message that it meets while it is still being
+	// delivered, until it is told to reload.
+	if !within(t.Context(), waitMail/6, end) && b.postfix != nil {
+		b.postfix.reload(t)
+	}
+	if !within(t.Context(), waitMail, end) {
 		h, _ := b.agent.look(t)
 		t.Fatalf("%s %s never came to an end: events %+v, timeline %+v\nagent %+v\nPostfix says of it:\n%s",
 			msg.To, msg.MessageID, last, b.timeline(t, msg.MessageID), h, b.postfix.trace(msg.MessageID))
