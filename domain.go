@@ -15,7 +15,33 @@ type SenderDomain struct {
 	Created    time.Time
 	CheckedAt  time.Time // zero: never
 	NextCheck  time.Time
+
+	// Keys are the DKIM keys beside Selector and Key: the successor of a
+	// rotation, the predecessor that verifies mail in flight, an Ed25519 second
+	// (D-26). Stored sealed.
+	Keys []DKIMKey
+	// DirectBounce asks for MX and SPF records at the bounce host of the domain
+	// itself instead of the CNAME (D-29).
+	DirectBounce bool
 }
+
+// DKIMKey is a key of a sender domain beside its first.
+type DKIMKey struct {
+	Selector string
+	Role     DKIMRole
+	Key      Sealed // PKCS #8
+	Created  time.Time
+}
+
+// DKIMRole says what a further key is for. The words are stored.
+type DKIMRole string
+
+// The roles.
+const (
+	DKIMNext    DKIMRole = "next"    // signs once its record is found
+	DKIMRetired DKIMRole = "retired" // signs no more; its record stays until mail in flight has arrived
+	DKIMEd25519 DKIMRole = "ed25519" // signs as a second once its record is found
+)
 
 // DKIMSelector is the selector of new domains (D-26).
 const DKIMSelector = "sp-dkim"
@@ -29,6 +55,10 @@ const (
 	RecordReturnPath RecordKind = "returnPath" // the condition of relaying
 	RecordTrack      RecordKind = "track"
 	RecordDMARC      RecordKind = "dmarc"
+	RecordDKIMNext   RecordKind = "dkimNext"    // of a key with the role next
+	RecordEd25519    RecordKind = "dkimEd25519" // of a key with the role ed25519
+	RecordBounceMX   RecordKind = "bounceMX"    // in the place of returnPath, with DirectBounce
+	RecordBounceSPF  RecordKind = "bounceSPF"   // as RecordBounceMX
 )
 
 // DNSRecord is a record asked of a domain's owner and the state of the last

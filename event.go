@@ -86,6 +86,8 @@ const (
 	StatClicked
 	StatUnsubscribed
 	StatSpam
+	StatUniqueOpened  // first opens by a person, of CSOpen
+	StatUniqueClicked // first clicks by a person, of CSClick
 )
 
 // Source says whose word an event is.
@@ -123,7 +125,23 @@ type Event struct {
 	Relay    string  // host that answered, when known
 	Late     bool    // a bounce that came after a delivery (D-32)
 	Evidence bool    // a second report of a bounce already counted (D-32): listed in the timeline, not an event
+
+	Visit  *Visit // of CSOpen, CSClick and CSUnsubscribe, nil otherwise
+	Facets Facets // given when the event is stored; not read back
 }
+
+// Visit is what a request to a tracking URL said (D-27). It is stored as JSON.
+type Visit struct {
+	URL       string `json:",omitempty"` // the link that was followed, byte for byte
+	Link      int    `json:",omitempty"` // its place in the message, from 1
+	IP        string `json:",omitempty"` // "" when the installation does not keep it
+	UserAgent string `json:",omitempty"` // at most MaxUserAgent bytes
+	Machine   string `json:",omitempty"` // the rule that says no person did this, "" for a person
+	First     bool   `json:",omitempty"` // a person's first open, or first click, of the message: the unique one
+}
+
+// MaxUserAgent bounds Visit.UserAgent, in bytes.
+const MaxUserAgent = 500
 
 // MaxText bounds the text of an event, in bytes.
 const MaxText = 2000
@@ -137,6 +155,21 @@ func (e *Event) Stat() Stat {
 		return StatDropped
 	}
 	return eventTypes[e.Type].stat
+}
+
+// Stats are the counters that the event adds one to each: Stat, and the unique
+// one of a first open or click.
+func (e *Event) Stats() []Stat {
+	s := e.Stat()
+	switch {
+	case s == StatNone:
+		return nil
+	case e.Visit != nil && e.Visit.First && e.Type == CSOpen:
+		return []Stat{s, StatUniqueOpened}
+	case e.Visit != nil && e.Visit.First && e.Type == CSClick:
+		return []Stat{s, StatUniqueClicked}
+	}
+	return []Stat{s}
 }
 
 // Reason is a machine-readable cause: of a drop here, of a bounce in
@@ -154,6 +187,9 @@ const (
 	DropUnrenderable  Reason = "unrenderable"      // the content cannot be made into a message
 	DropProviderGone  Reason = "provider_deleted"
 	DropCancelled     Reason = "cancelled"
+	DropDuplicate     Reason = "duplicate_recipient" // named twice in one call; the first got it
+	DropRole          Reason = "role_address"        // postmaster@ and the like, by the sub-account's choice
+	DropNullMX        Reason = "null_mx"             // its domain says that it takes no mail (RFC 7505)
 	ReasonUnspecified Reason = ""
 )
 
@@ -163,7 +199,12 @@ const TextNoReturnPath = "No verified return path domain configured for sender d
 
 // BeforeRelay tells whether a drop happened before any attempt to relay (D-36).
 func (r Reason) BeforeRelay() bool {
-	return r == DropNoReturnPath || r == DropSuppressed || r == DropInvalid || r == DropUnrenderable
+	switch r {
+	case DropNoReturnPath, DropSuppressed, DropInvalid, DropUnrenderable, DropDuplicate, DropRole, DropNullMX:
+		return true
+	default:
+		return false
+	}
 }
 
 // Verdict is the judgement of a reply or report: hard (the mailbox or domain

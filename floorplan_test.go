@@ -27,7 +27,7 @@ var floors = map[string]int{
 	"internal/ingest": 2, "internal/webhook": 2, "internal/senderdomain": 2,
 
 	"internal/queue": 3, "internal/store/storetest": 3,
-	"internal/api": 4, "internal/dash": 4,
+	"internal/api": 4, "internal/dash": 4, "internal/submission": 4,
 	"internal/server":    5,
 	"internal/simulator": 5, // the quickstart's mail server: speaks the agent's log format
 	"cmd/waypost":        6, "cmd/waypost-agent": 6,

@@ -54,6 +54,22 @@ type Message struct {
 	Provider    int64 // chosen when accepted (D-16); 0 when the message was dropped before
 	Mailbox     Mailbox
 	SubmittedAt time.Time
+	Groups      []string // tags of the call, kept here too so that every event can be counted under them
+	OwnWebhook  bool     // the call named a webhookEndpoint: events go there instead (V1, a.3)
+}
+
+// Facets are what the statistics break an event down by, and where its webhook
+// goes; copied from the message, not stored with the event.
+type Facets struct {
+	Domain     int64
+	Mailbox    Mailbox
+	Groups     []string
+	OwnWebhook bool
+}
+
+// Facets gives those of the message's events.
+func (m *Message) Facets() Facets {
+	return Facets{Domain: m.Domain, Mailbox: m.Mailbox, Groups: m.Groups, OwnWebhook: m.OwnWebhook}
 }
 
 // Envelope is what SMTP carries around a message: MAIL FROM and RCPT TO

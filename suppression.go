@@ -25,6 +25,7 @@ const (
 	SuppressUnsubscribe SuppressionReason = 1
 	SuppressHardBounce  SuppressionReason = 2
 	SuppressComplaint   SuppressionReason = 3
+	SuppressValidation  SuppressionReason = 4 // hard bounce found after sending (v1 contract only)
 )
 
 // String names the reason in words.
@@ -38,6 +39,8 @@ func (r SuppressionReason) String() string {
 		return "hard bounce"
 	case SuppressComplaint:
 		return "spam complaint"
+	case SuppressValidation:
+		return "hard bounce found after sending"
 	}
 	return "unknown"
 }

@@ -18,7 +18,22 @@ type SubAccount struct {
 	Blocked bool  // accepts no mail
 	Pool    int64 // default pool of calls that name none; 0: the account's only one
 	Created time.Time
+
+	BlockedAt   time.Time // zero unless Blocked
+	BlockReason string
+	Checks      RecipientChecks
 }
+
+// RecipientChecks are what a sub-account wants refused beyond what cannot be
+// mailed at all. Stored as bits.
+type RecipientChecks int16
+
+// The checks.
+const (
+	CheckRoles      RecipientChecks = 1 << iota // drop role addresses such as postmaster@
+	CheckNullMX                                 // drop recipients whose domain takes no mail (RFC 7505)
+	CheckDuplicates                             // drop a recipient named twice in one call
+)
 
 // KeyKind says which endpoints an API key opens; a kind opens only its own
 // (D-9).
@@ -30,6 +45,7 @@ const (
 	KeySubAccount KeyKind = 2 // X-SubAccount-ApiKey
 	KeyIngestion  KeyKind = 3 // X-SP-Event-ApiKey: one provider's event reports
 	KeyDashboard  KeyKind = 4 // the administrator's first password, made by init
+	KeySubmission KeyKind = 5 // password of an SMTP submission credential; its Name is the user's identifier
 )
 
 // APIKey is what is kept of a key: never the key itself.
@@ -43,6 +59,12 @@ type APIKey struct {
 	Hint       string   // first and last characters, for people to recognise it
 	Created    time.Time
 	Expires    time.Time // zero: never
+
+	Name     string    // for people; of KeySubmission the identifier, unique in its sub-account
+	Scopes   []string  // what it may do, see the API; none: everything of its kind
+	Networks []string  // CIDR prefixes it may be used from; none: everywhere
+	PerHour  int       // requests in an hour, 0: the installation's default
+	LastUsed time.Time // to about a minute; zero: never
 }
 
 // Live tells whether the key opens anything at the time given.

@@ -80,7 +80,8 @@ func (a *API) routes() {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.recover(w, r)
-	w.Header().Set(contractHeader, "legacy")
+	r = r.WithContext(withContract(r.Context(), r.Header.Get(contractHeader)))
+	w.Header().Set(contractHeader, string(contractOf(r.Context())))
 	w.Header().Set("Cache-Control", "no-store")
 	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") { // D-3
 		r.URL.Path = strings.TrimRight(p, "/")
@@ -88,9 +89,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a.huma.Adapter().ServeHTTP(&jsonErrors{ResponseWriter: w, request: r}, r)
 }
-
-// contractHeader carries the wire contract asked for and applied (D-1).
-const contractHeader = "X-SendPost-Public-Contract"
 
 func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 	v := recover()

@@ -313,7 +313,7 @@ func TestDropsAtAccept(t *testing.T) {
 	f("x@unknown.example", "a@example.org", waypost.DropNoReturnPath, waypost.TextNoReturnPath)
 	f("x@example.com", "no address", waypost.DropInvalid, "not an email address")
 	now := time.Now()
-	if err := w.store.Suppress(w.Context(), []waypost.Suppression{{
+	if _, err := w.store.Suppress(w.Context(), []waypost.Suppression{{
 		Account: w.sub.Account, SubAccount: w.sub.ID, Email: "gone@example.org", Reason: waypost.SuppressHardBounce, Created: now,
 	}}); err != nil {
 		t.Fatal(err)
@@ -327,7 +327,7 @@ func TestDropsAtAccept(t *testing.T) {
 func TestSuppressedWhileWaiting(t *testing.T) {
 	w, server := newWorld(t, smtptest.Script{}, nil)
 	id := w.send("x@example.com", "late@example.org")[0].ID // not running yet
-	if err := w.store.Suppress(w.Context(), []waypost.Suppression{{
+	if _, err := w.store.Suppress(w.Context(), []waypost.Suppression{{
 		Account: w.sub.Account, SubAccount: w.sub.ID, Email: "late@example.org", Reason: waypost.SuppressManual, Created: time.Now(),
 	}}); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,21 @@ type Events interface {
 	Trail(ctx context.Context, account int64, id waypost.UUID) (Trail, error)
 	// ListEvents lists events, newest first.
 	ListEvents(ctx context.Context, q EventQuery) ([]waypost.Event, error)
+	// CountEvents counts what the query selects, whatever its page, exactly up
+	// to a bound of 100,000.
+	CountEvents(ctx context.Context, q EventQuery) (int, error)
+	// Event finds one event of an account; ErrNotFound.
+	Event(ctx context.Context, account, id int64) (waypost.Event, error)
+	// ListMessages lists messages, newest first.
+	ListMessages(ctx context.Context, q MessageQuery) ([]waypost.Message, error)
+	// PruneEvents deletes up to limit events older than a time, with the keys
+	// of their facts, and tells how many. An engine that can drop whole
+	// partitions does that.
+	PruneEvents(ctx context.Context, before time.Time, limit int) (int, error)
+	// PruneMessages deletes up to limit finished messages submitted before a
+	// time, with attempts and deferrals, and contents that no message needs any
+	// more.
+	PruneMessages(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // Fact is something reported about a message from outside.
@@ -43,6 +58,10 @@ type Fact struct {
 	Relayed bool
 	// Suppress is stored with the event when the event is, unless nil.
 	Suppress *waypost.Suppression
+	// First is a key that marks the first event of a message to carry it:
+	// its Visit.First is set, and cleared in every other. "" : not checked, and
+	// cleared. Looked at only when the event has a Visit.
+	First string
 }
 
 // Recorded says what became of a fact.
@@ -90,6 +109,22 @@ type EventQuery struct {
 	Recipient  string    // exact, folded by the caller
 	From, To   time.Time // stored in [From, To)
 	Before     int64     // only ids below it: the keyset cursor; 0: from the newest
+	After      int64     // only ids above it, for a live tail; 0: no bound
 	Limit      int       // 1 to 1000
+	Offset     int
+
+	Message waypost.UUID // of one message, evidence left out
+	Domain  int64        // of messages from a sender domain
+	Code    int          // with this SMTP code
+}
+
+// MessageQuery selects messages of an account. Zero fields select all.
+type MessageQuery struct {
+	Account    int64
+	SubAccount int64
+	Recipient  string       // exact, folded by the caller; messages are found whatever their case
+	From, To   time.Time    // submitted in [From, To)
+	Before     waypost.UUID // only ids below it: the keyset cursor; zero: from the newest
+	Limit      int          // 1 to 1000
 	Offset     int
 }

@@ -44,6 +44,9 @@ type Acceptance struct {
 	Messages []waypost.Message
 	Events   []waypost.Event // CSProcessed of each message, CSDropped of those refused at once
 	Queue    []Waiting
+	// Replay is stored with the rest, unless nil. When its key is live already,
+	// nothing is stored and Accept answers ErrExists.
+	Replay *Replay
 }
 
 // Waiting is a new queue row.

@@ -18,6 +18,10 @@ type Store interface {
 	Stats
 	Surgery
 	Journal
+	Templates
+	Idempotency
+	Webhooks
+	People
 
 	// Ping tells whether the engine can read and write; for readiness.
 	Ping(ctx context.Context) error
@@ -45,7 +49,29 @@ type Directory interface {
 	// Key finds a live or expired key by its hash; ErrNotFound when none.
 	Key(ctx context.Context, hash [32]byte) (waypost.APIKey, error)
 	CreateKey(ctx context.Context, k *waypost.APIKey) error
+	// Keys lists the keys of an account but those of the dashboard; of one kind
+	// unless kind is 0.
+	Keys(ctx context.Context, account int64, kind waypost.KeyKind, p Page) ([]waypost.APIKey, error)
+	// UpdateKey stores Name, Scopes, Networks, PerHour and Expires.
+	UpdateKey(ctx context.Context, k *waypost.APIKey) error
+	// DeleteKey ends a key at once. ErrNotFound.
+	DeleteKey(ctx context.Context, account, id int64) error
+	// TouchKeys notes when keys were used last; ids that are gone are passed over.
+	TouchKeys(ctx context.Context, used map[int64]time.Time) error
+	// SubmissionKey finds the live or expired KeySubmission key of a
+	// sub-account by its identifier (Name).
+	SubmissionKey(ctx context.Context, subAccount int64, name string) (waypost.APIKey, error)
 
+	// CreateSubAccount stores a sub-account and its first key. ErrExists when
+	// the name is taken in the account.
+	CreateSubAccount(ctx context.Context, s *waypost.SubAccount, key *waypost.APIKey) error
+	// UpdateSubAccount stores Name, Blocked, BlockedAt, BlockReason and Checks.
+	// ErrNotFound, or ErrExists when the new name is taken.
+	UpdateSubAccount(ctx context.Context, s *waypost.SubAccount) error
+	// DeleteSubAccount removes a sub-account with its keys, sender domains and
+	// suppressions. Its messages, events and counters stay. ErrExists for the
+	// default one, which cannot be deleted (D-10).
+	DeleteSubAccount(ctx context.Context, account, id int64) error
 	SubAccount(ctx context.Context, account, id int64) (waypost.SubAccount, error)
 	SubAccounts(ctx context.Context, account int64, p Page) ([]waypost.SubAccount, error)
 
@@ -116,6 +142,10 @@ type Domains interface {
 	// it was deleted meanwhile.
 	SaveChecks(ctx context.Context, d *waypost.SenderDomain) error
 	DeleteDomain(ctx context.Context, subAccount, id int64) error
+	// UpdateDomain stores everything of a domain but its sub-account, id, name
+	// and creation: selector, keys, records, checks, DirectBounce. ErrNotFound.
+	UpdateDomain(ctx context.Context, d *waypost.SenderDomain) error
+	CountDomains(ctx context.Context, subAccount int64) (int, error)
 }
 
 // Suppressions keeps the addresses that a sub-account must not mail. Emails
@@ -123,8 +153,65 @@ type Domains interface {
 type Suppressions interface {
 	// Suppressed finds which of the emails, at most 1,000, are suppressed now.
 	Suppressed(ctx context.Context, subAccount int64, emails []string, now time.Time) (map[string]waypost.Suppression, error)
-	// Suppress adds addresses; one that is there already keeps its row.
-	Suppress(ctx context.Context, all []waypost.Suppression) error
+	// Suppress adds addresses and tells how many were new; one that is there
+	// already keeps its row.
+	Suppress(ctx context.Context, all []waypost.Suppression) (added int, err error)
+	// Unsuppress removes addresses, at most 1,000, whatever their reason, and
+	// gives the rows that went.
+	Unsuppress(ctx context.Context, subAccount int64, emails []string) ([]waypost.Suppression, error)
+	// ListSuppressions lists suppressions, newest first.
+	ListSuppressions(ctx context.Context, q SuppressionQuery) ([]waypost.Suppression, error)
+	// CountSuppressions counts what the query selects, whatever its page.
+	CountSuppressions(ctx context.Context, q SuppressionQuery) (int, error)
+	// PruneSuppressions deletes up to limit rows that expired before a time.
+	PruneSuppressions(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// SuppressionQuery selects suppressions of a sub-account. Zero fields select
+// all. Expired rows are left out.
+type SuppressionQuery struct {
+	SubAccount int64
+	Reasons    []waypost.SuppressionReason
+	Email      string    // exact, folded
+	Search     string    // part of the address, in any case
+	From, To   time.Time // created in [From, To)
+	Now        time.Time // what has expired
+	Before     int64     // only ids below it: the keyset cursor; 0: from the newest
+	Limit      int       // 1 to 1000
+	Offset     int
+}
+
+// Templates keeps the stored contents of an account.
+type Templates interface {
+	// CreateTemplate stores a template. ErrExists when its name is taken.
+	CreateTemplate(ctx context.Context, t *waypost.Template) error
+	// UpdateTemplate stores everything but account, id and creation.
+	// ErrNotFound, or ErrExists when the new name is taken.
+	UpdateTemplate(ctx context.Context, t *waypost.Template) error
+	DeleteTemplate(ctx context.Context, account, id int64) error
+	Template(ctx context.Context, account, id int64) (waypost.Template, error)
+	TemplateByName(ctx context.Context, account int64, name string) (waypost.Template, error)
+	// Templates lists templates in the order of creation.
+	Templates(ctx context.Context, account int64, p Page) ([]waypost.Template, error)
+	CountTemplates(ctx context.Context, account int64) (int, error)
+}
+
+// Idempotency keeps the answers of send calls that carried an Idempotency-Key
+// (D-6). They are stored by [Queue.Accept], in its transaction.
+type Idempotency interface {
+	// Replay finds the live answer to a key; ErrNotFound when there is none.
+	Replay(ctx context.Context, subAccount int64, key string, now time.Time) (Replay, error)
+	// PruneReplays deletes up to limit answers that expired before a time.
+	PruneReplays(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// Replay is the stored answer to a send call.
+type Replay struct {
+	SubAccount int64
+	Key        string   // at most 255 bytes
+	Request    [32]byte // SHA-256 of the request
+	Answer     []byte
+	Expires    time.Time
 }
 
 // Stats reads the counters.
@@ -133,10 +220,65 @@ type Stats interface {
 	// inclusive; days without any are left out. A subAccount of 0 means all of
 	// the account's.
 	DailyStats(ctx context.Context, account, subAccount int64, from, to time.Time) ([]DayStats, error)
+	// Breakdown sums the counters by what the query says, in the order of day
+	// and key.
+	Breakdown(ctx context.Context, q StatQuery) ([]StatRow, error)
 }
 
 // DayStats holds the counters of one UTC day.
 type DayStats struct {
 	Day    time.Time
 	Counts map[waypost.Stat]int64
+}
+
+// StatQuery selects counters of an account. Zero fields select all.
+type StatQuery struct {
+	Account    int64
+	SubAccount int64
+	Provider   int64     // not looked at by domain and group, which are not kept by provider
+	From, To   time.Time // UTC days, both inclusive
+	By         StatBy
+	Keys       []string // only these, e.g. one group
+	PerDay     bool     // a row for each day; else one for the whole range
+}
+
+// StatBy is what counters are broken down by.
+type StatBy int
+
+// The breakdowns, each with the form of StatRow.Key.
+const (
+	StatByAll        StatBy = iota // ""
+	StatBySubAccount               // id in decimal
+	StatByProvider                 // id in decimal; "0" for none
+	StatByDomain                   // id of the sender domain in decimal; "0" for none
+	StatByMailbox                  // name of the mailbox category
+	StatByCode                     // SMTP code in decimal, of events that carry one
+	StatByGroup                    // the group
+)
+
+// StatRow is the counters of one key, on one day or over the range.
+type StatRow struct {
+	Day    time.Time // zero over the range
+	Key    string
+	Counts map[waypost.Stat]int64
+}
+
+// People keeps who may use the dashboard, and their sessions.
+type People interface {
+	// CreatePerson stores a person. ErrExists when the address is taken.
+	CreatePerson(ctx context.Context, p *waypost.Person) error
+	// UpdatePerson stores everything but account, id and creation.
+	UpdatePerson(ctx context.Context, p *waypost.Person) error
+	DeletePerson(ctx context.Context, account, id int64) error
+	Person(ctx context.Context, id int64) (waypost.Person, error)
+	PersonByEmail(ctx context.Context, email string) (waypost.Person, error)
+	// People lists the people of an account in the order of creation.
+	People(ctx context.Context, account int64) ([]waypost.Person, error)
+
+	// SaveSession stores a session under the SHA-256 of its token, replacing.
+	SaveSession(ctx context.Context, token [32]byte, data []byte, expires time.Time) error
+	// Session finds a live session; ErrNotFound.
+	Session(ctx context.Context, token [32]byte, now time.Time) ([]byte, error)
+	DeleteSession(ctx context.Context, token [32]byte) error
+	PruneSessions(ctx context.Context, before time.Time) error
 }

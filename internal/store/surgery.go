@@ -72,4 +72,7 @@ type Journal interface {
 	AddAudit(ctx context.Context, a *waypost.Audit) error
 	// Audits lists the newest first.
 	Audits(ctx context.Context, account int64, p Page) ([]waypost.Audit, error)
+	// PruneJournal deletes up to limit provider events and audit entries older
+	// than a time.
+	PruneJournal(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -51,12 +51,12 @@ func suppressionArgs(all []waypost.Suppression) []any {
 }
 
 // Suppress adds addresses.
-func (d *DB) Suppress(ctx context.Context, all []waypost.Suppression) error {
+func (d *DB) Suppress(ctx context.Context, all []waypost.Suppression) (added int, err error) {
 	if len(all) == 0 {
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
-	_, err := d.pool.Exec(ctx, addSuppressions, suppressionArgs(all)...)
-	return wrap(ctx, "suppress addresses", err)
+	tag, err := d.pool.Exec(ctx, addSuppressions, suppressionArgs(all)...)
+	return int(tag.RowsAffected()), wrap(ctx, "suppress addresses", err)
 }
 
 // Suppressed finds which of the addresses are suppressed.

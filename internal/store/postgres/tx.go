@@ -133,7 +133,7 @@ type statKey struct {
 
 // count notes that an event moves its counter.
 func (t *tx) count(e *waypost.Event) {
-	if s := e.Stat(); s != waypost.StatNone {
+	for _, s := range e.Stats() {
 		t.stats[statKey{e.Account, e.SubAccount, e.Provider, dayOf(e.At), s}]++
 	}
 }

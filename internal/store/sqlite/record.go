@@ -59,7 +59,8 @@ func (t *tx) record(f *store.Fact) (store.Recorded, error) {
 		return 0, err
 	}
 	if answer == store.Stored && f.Suppress != nil {
-		return answer, t.suppress(f.Suppress)
+		_, err = t.suppress(f.Suppress)
+		return answer, err
 	}
 	return answer, nil
 }

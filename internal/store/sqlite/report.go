@@ -141,7 +141,7 @@ func (t *tx) reclassify(r *store.Reclassification) error {
 		return err
 	}
 	if r.Suppress != nil {
-		err = t.suppress(r.Suppress)
+		_, err = t.suppress(r.Suppress)
 	} else {
 		_, err = t.exec("DELETE FROM suppression WHERE message = $1 AND email = $2 AND reason = $3", message[:], r.Email, int64(waypost.SuppressHardBounce))
 	}

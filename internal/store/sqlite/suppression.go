@@ -36,18 +36,22 @@ func scanSuppression(row scanner, s *waypost.Suppression) error {
 }
 
 // Suppress implements [store.Suppressions]. A row that has expired is replaced.
-func (d *DB) Suppress(ctx context.Context, all []waypost.Suppression) error {
+func (d *DB) Suppress(ctx context.Context, all []waypost.Suppression) (added int, err error) {
 	if len(all) == 0 {
-		return nil
+		return 0, nil
 	}
-	return d.do(ctx, "suppress", 100*len(all), func(tx *tx) error {
+	err = d.do(ctx, "suppress", 100*len(all), func(tx *tx) error {
+		added = 0
 		for i := range all {
-			if err := tx.suppress(&all[i]); err != nil {
+			n, err := tx.suppress(&all[i])
+			if err != nil {
 				return err
 			}
+			added += int(n)
 		}
 		return nil
 	})
+	return added, err
 }
 
 const upsertSuppression = `INSERT INTO suppression (account, sub_account, email, reason, text, message, created, expires)
@@ -56,8 +60,7 @@ account = excluded.account, reason = excluded.reason, text = excluded.text, mess
 created = excluded.created, expires = excluded.expires
 WHERE suppression.expires <> 0 AND suppression.expires <= excluded.created`
 
-func (t *tx) suppress(s *waypost.Suppression) error {
-	_, err := t.exec(upsertSuppression, s.Account, s.SubAccount, s.Email, int64(s.Reason), s.Text, blob(s.Message),
+func (t *tx) suppress(s *waypost.Suppression) (added int64, err error) {
+	return t.exec(upsertSuppression, s.Account, s.SubAccount, s.Email, int64(s.Reason), s.Text, blob(s.Message),
 		millis(s.Created), millis(s.Expires))
-	return err
 }

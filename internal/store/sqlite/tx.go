@@ -141,7 +141,7 @@ func (t *tx) runOp(o *op, savepoint, alone bool) error {
 
 // count notes that an event moves its counter.
 func (t *tx) count(e *waypost.Event) {
-	if s := e.Stat(); s != waypost.StatNone {
+	for _, s := range e.Stats() {
 		t.stats = append(t.stats, statRow{e.Account, day(e.At.UnixMilli()), e.SubAccount, e.Provider, s})
 	}
 }

@@ -208,7 +208,7 @@ func testTenancy(t *testing.T, e Engine) {
 	m := f.accept(1, f.now)[0]
 	d := f.domain("mine.example")
 	f.ok(f.s.CreateDomain(ctx, &d))
-	f.ok(f.s.Suppress(ctx, []waypost.Suppression{{Account: f.account, SubAccount: f.sub, Email: "a@example.org", Created: epoch}}))
+	f.suppress([]waypost.Suppression{{Account: f.account, SubAccount: f.sub, Email: "a@example.org", Created: epoch}})
 	stranger, page := f.account+1, store.Page{Limit: 10}
 	otherSub := f.sub + 1
 	for name, look := range map[string]func() error{

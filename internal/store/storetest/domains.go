@@ -103,7 +103,7 @@ func testSuppressions(t *testing.T, e Engine) {
 	}
 	all[0].Expires = epoch.Add(time.Hour)
 	all[1].Message, all[1].Text, all[1].Reason = waypost.UUID{}, "", waypost.SuppressManual
-	f.ok(f.s.Suppress(ctx, all))
+	f.suppress(all)
 	got, err := f.s.Suppressed(ctx, f.sub, asked, epoch)
 	f.ok(err)
 	if len(got) != 500 {
@@ -123,13 +123,13 @@ func testSuppressions(t *testing.T, e Engine) {
 	second.Reason, second.Text = waypost.SuppressComplaint, "later"
 	later := all[0]
 	later.Created, later.Expires, later.Reason = epoch.Add(2*time.Hour), time.Time{}, waypost.SuppressUnsubscribe
-	f.ok(f.s.Suppress(ctx, []waypost.Suppression{second}))
+	f.suppress([]waypost.Suppression{second})
 	got, err = f.s.Suppressed(ctx, f.sub, asked[:3], epoch.Add(time.Hour))
 	f.ok(err)
 	if len(got) != 1 || got[asked[2]].Reason != waypost.SuppressManual {
 		t.Fatalf("after expiry and a second reason: %+v", got)
 	}
-	f.ok(f.s.Suppress(ctx, []waypost.Suppression{later}))
+	f.suppress([]waypost.Suppression{later})
 	got, err = f.s.Suppressed(ctx, f.sub, asked[:1], later.Created)
 	f.ok(err)
 	if got[asked[0]].Reason != waypost.SuppressUnsubscribe {
@@ -140,5 +140,5 @@ func testSuppressions(t *testing.T, e Engine) {
 	if len(none) != 0 {
 		t.Fatalf("no question, answer %v", none)
 	}
-	f.ok(f.s.Suppress(ctx, nil))
+	f.suppress(nil)
 }

@@ -254,3 +254,11 @@ func sameJSON(a, b string) bool {
 	var x, y any
 	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && cmp.Equal(x, y)
 }
+
+// suppress adds suppressions and tells how many were new.
+func (f *fixture) suppress(all []waypost.Suppression) int {
+	f.t.Helper()
+	n, err := f.s.Suppress(f.t.Context(), all)
+	f.ok(err)
+	return n
+}

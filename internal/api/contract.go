@@ -1,0 +1,102 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// contractHeader carries the wire contract asked for and applied (D-1).
+const contractHeader = "X-SendPost-Public-Contract"
+
+// contract is a wire contract: the names and fields of answers.
+type contract string
+
+// The two contracts. What a request may say is the same in both.
+const (
+	legacy contract = "legacy" // what clients released until December 2025 read
+	v1     contract = "v1"
+)
+
+type contractKey struct{}
+
+// withContract notes which contract a request's header asks for: v1 when it
+// says so, legacy otherwise.
+func withContract(ctx context.Context, header string) context.Context {
+	c := legacy
+	if strings.EqualFold(strings.TrimSpace(header), string(v1)) {
+		c = v1
+	}
+	return context.WithValue(ctx, contractKey{}, c)
+}
+
+func contractOf(ctx context.Context) contract {
+	if c, ok := ctx.Value(contractKey{}).(contract); ok {
+		return c
+	}
+	return legacy
+}
+
+// views turn what a handler found into the answer of each contract.
+type views[D, L, V any] struct {
+	legacy func(D) L
+	v1     func(D) V
+	v1Code int // status of a success in v1, 0: as in legacy
+}
+
+// each makes the view of a list from the view of its elements.
+func each[D, W any](view func(D) W) func([]D) []W {
+	return func(all []D) []W {
+		out := make([]W, len(all))
+		for i := range all {
+			out[i] = view(all[i])
+		}
+		return out
+	}
+}
+
+// coded is an answer in whichever contract applies.
+type coded struct {
+	Status int
+	Body   any
+}
+
+// registerBoth adds an operation that answers in both contracts: handle gives
+// what was found, and the views write it down. The document describes both.
+func registerBoth[I, D, L, V any](a *API, op huma.Operation, body any, handle func(ctx context.Context, in *I) (D, error), v views[D, L, V]) {
+	if body != nil {
+		describeBody(a.huma, &op, body)
+		op.SkipValidateBody = true
+	}
+	describeBoth[L, V](a.huma, &op, v.v1Code)
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*coded, error) {
+		found, err := handle(ctx, in)
+		if err != nil {
+			return nil, a.explain(ctx, &op, err)
+		}
+		if contractOf(ctx) == v1 {
+			return &coded{max(v.v1Code, op.DefaultStatus), v.v1(found)}, nil
+		}
+		return &coded{op.DefaultStatus, v.legacy(found)}, nil
+	})
+}
+
+func describeBoth[L, V any](api huma.API, op *huma.Operation, v1Code int) {
+	schemas := api.OpenAPI().Components.Schemas
+	one, two := huma.SchemaFromType(schemas, reflect.TypeFor[L]()), huma.SchemaFromType(schemas, reflect.TypeFor[V]())
+	describe := func(words string, s *huma.Schema) *huma.Response {
+		return &huma.Response{Description: words, Content: map[string]*huma.MediaType{"application/json": {Schema: s}}}
+	}
+	op.Responses = map[string]*huma.Response{}
+	if v1Code != 0 && v1Code != op.DefaultStatus {
+		op.Responses[strconv.Itoa(op.DefaultStatus)] = describe(http.StatusText(op.DefaultStatus)+", contract legacy", one)
+		op.Responses[strconv.Itoa(v1Code)] = describe(http.StatusText(v1Code)+", contract v1", two)
+		return
+	}
+	both := &huma.Schema{OneOf: []*huma.Schema{one, two}, Description: "contract legacy, or contract v1"}
+	op.Responses[strconv.Itoa(op.DefaultStatus)] = describe(http.StatusText(op.DefaultStatus), both)
+}
