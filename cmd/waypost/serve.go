@@ -28,6 +28,10 @@ type settings struct {
 	Roles                []string        `help:"What this node does: api, send, bounce, track, submission, dash, or all." default:"all"`
 	Sessions             int             `help:"SMTP sessions per provider." default:"20"`
 	Grace                time.Duration   `help:"How long a stop waits for messages in flight." default:"20s"`
+	Lease                time.Duration   `help:"After this long a message whose worker died is due again, on PostgreSQL." default:"2m"`
+	RetainMessages       time.Duration   `help:"How long finished messages are kept with their contents; 0 for ever." default:"2160h"`
+	RetainEvents         time.Duration   `help:"How long events are kept; 0 for ever. Counters stay." default:"9600h"`
+	RetainJournal        time.Duration   `help:"How long provider events and the audit log are kept; 0 for ever." default:"9600h"`
 }
 
 func (s *settings) server(e *env) (server.Config, error) {
@@ -40,7 +44,9 @@ func (s *settings) server(e *env) (server.Config, error) {
 		PublicURL: s.PublicURL, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver,
 		AgentPackages:        s.AgentPackages,
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
-		Sessions: s.Sessions, Grace: s.Grace, Log: e.log, Version: version,
+		Sessions: s.Sessions, Grace: s.Grace, Lease: s.Lease,
+		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},
+		Log:       e.log, Version: version,
 	}
 	if err := c.Check(); err != nil {
 		return c, usageError{err}

@@ -35,6 +35,8 @@ type Config struct {
 	Roles                []string      // of api, send, bounce, track, submission, dash; or all
 	Sessions             int           // SMTP sessions per provider, 0: 20
 	Grace                time.Duration // for what is in flight when stopping, 0: 20 s
+	Lease                time.Duration // of a claimed message (D-21), 0: 2 minutes
+	Retention            Retention
 
 	Log     *slog.Logger
 	Version string
@@ -70,6 +72,14 @@ func (c *Config) Check() error {
 	if c.BounceHost != "" {
 		if err := waypost.CheckDomain(c.BounceHost); err != nil {
 			bad = append(bad, fmt.Errorf("bounce-host: %q %w", c.BounceHost, err))
+		}
+	}
+	if c.Lease != 0 && (c.Lease < 10*time.Second || c.Lease > time.Hour) {
+		bad = append(bad, errors.New("lease: must be 10s to 1h; on PostgreSQL the mail of a node that died waits for it"))
+	}
+	for name, d := range map[string]time.Duration{"retain-messages": c.Retention.Messages, "retain-events": c.Retention.Events, "retain-journal": c.Retention.Journal} {
+		if d != 0 && d < 24*time.Hour {
+			bad = append(bad, fmt.Errorf("%s: must be at least 24h, or 0 to keep everything", name))
 		}
 	}
 	for _, r := range c.Roles {

@@ -114,7 +114,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	door := ingest.New(s, judge)
 	q := queue.New(queue.Config{
 		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
-		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace,
+		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace, Lease: c.Lease,
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
 	a := api.New(api.Config{
@@ -165,6 +165,7 @@ func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) e
 	}
 	if n.cfg.has("api") {
 		work.Go(func() error { return n.checker.Run(failed) })
+		work.Go(func() error { return retention(failed, n.store, n.cfg.Retention, n.cfg.Log) })
 	}
 	work.Go(func() error {
 		if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {

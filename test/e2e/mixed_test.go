@@ -237,7 +237,7 @@ func (b *bed) awaitEnd(t testing.TB, msg *order) {
 	}
 	// Postfix passes over a message that it meets while it is still being
 	// delivered, until it is told to reload.
-	if !within(t.Context(), waitMail/6, end) && b.postfix != nil {
+	if !within(t.Context(), 30*time.Second, end) && b.postfix != nil {
 		b.postfix.reload(t)
 	}
 	if !within(t.Context(), waitMail, end) {
