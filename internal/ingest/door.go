@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/bounce"
+	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -85,10 +86,31 @@ func (d *Door) Settle(ctx context.Context, c *store.Claimable, end Settled) erro
 		s.Unknown = a.Result == waypost.AttemptUnknown
 	default:
 		s.Attempt = &a
-		e.Type, e.Reason = waypost.CSDropped, o.Drop
+		e.Type, e.Reason, e.Rule = waypost.CSDropped, o.Drop, d.refusal(&a).Rule
 		s.Events = append(s.Events, e)
 	}
-	return d.settle(ctx, &s)
+	if err := d.settle(ctx, &s); err != nil {
+		return err
+	}
+	if v := d.refusal(&a); v.Rule != "" {
+		d.watch.note(c.Entry.Lane, &e, v.Reason, a.At)
+	}
+	return nil
+}
+
+// refusal judges what the provider said against the message itself, by the
+// rules of every other reply (D-33): zero when it took the message, said
+// nothing, or spoke of the session. It decides nothing about retries, which
+// the customer's mail server is owed whatever its words (D-19).
+func (d *Door) refusal(a *waypost.Attempt) waypost.Verdict {
+	if a.Result == waypost.AttemptSent || a.Code < 400 {
+		return waypost.Verdict{}
+	}
+	switch smtp.Stage(a.Stage) {
+	case smtp.StageMail, smtp.StageRcpt, smtp.StageData, smtp.StageBody, smtp.StageFinal:
+		return d.judge.Judge(bounce.Reply{Code: a.Code, Enhanced: a.Enhanced, Text: a.Text})
+	}
+	return waypost.Verdict{}
 }
 
 // Reroute gives a claimed message to another provider, due now, without

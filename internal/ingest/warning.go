@@ -12,17 +12,16 @@ import (
 )
 
 // A warning stands for a lane, that is a provider and mailbox category, while
-// in the last WarningWindow the agent reported at least WarningCount replies
-// that speak of blocking, rate, spam or authentication, and these are at least
-// one in WarningShare of all that it reported for the lane.
+// in the last WarningWindow the agent reported, or the relay met, at least
+// WarningCount replies that speak of blocking, rate, spam or authentication,
+// and these are at least one in WarningShare of all of the lane's results.
 const (
 	WarningWindow = 30 * time.Minute
 	WarningCount  = 20
 	WarningShare  = 10
 )
 
-// Warning says that a mailbox provider turns a lane's mail away: replies that
-// only the customer's mail server saw.
+// Warning says that a mailbox provider turns a lane's mail away.
 type Warning struct {
 	Account  int64
 	Lane     waypost.Lane
