@@ -32,7 +32,9 @@ type Config struct {
 	Log     *slog.Logger
 	Version string
 
-	AllowPrivate bool // providers may be on private addresses (D-14)
+	AllowPrivate bool      // providers may be on private addresses (D-14)
+	PublicURL    string    // how the world reaches the API, without a slash at its end; for the reference
+	LegacySunset time.Time // from when v1 is the contract of requests that name none (D-1); zero: never
 }
 
 // API answers requests. Make it with New.
@@ -44,6 +46,9 @@ type API struct {
 
 // The base path of every operation.
 const base = "/api/v1"
+
+// ReferencePath is where the server shows the readable reference.
+const ReferencePath = "/docs/api"
 
 // New makes the handler of everything below /api/v1.
 func New(cfg Config) *API {
@@ -80,8 +85,7 @@ func (a *API) routes() {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.recover(w, r)
-	r = r.WithContext(withContract(r.Context(), r.Header.Get(contractHeader)))
-	w.Header().Set(contractHeader, string(contractOf(r.Context())))
+	r = a.applyContract(w, r, time.Now())
 	w.Header().Set("Cache-Control", "no-store")
 	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") { // D-3
 		r.URL.Path = strings.TrimRight(p, "/")
@@ -139,7 +143,20 @@ func operation(method, path, summary string, kind waypost.KeyKind) huma.Operatio
 		DefaultStatus:   http.StatusOK,
 		MaxBodyBytes:    1 << 20,
 		BodyReadTimeout: time.Minute,
+		Errors:          refusals(method, path),
 	}
+}
+
+// refusals are the statuses, below 500, that an operation may refuse with.
+func refusals(method, path string) []int {
+	out := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable}
+	if strings.Contains(path, "{") {
+		out = append(out, http.StatusNotFound)
+	}
+	if method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
+		out = append(out, http.StatusRequestEntityTooLarge)
+	}
+	return out
 }
 
 func operationID(method, path string) string {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -24,14 +25,27 @@ const (
 
 type contractKey struct{}
 
-// withContract notes which contract a request's header asks for: v1 when it
-// says so, legacy otherwise.
-func withContract(ctx context.Context, header string) context.Context {
+// applyContract notes which contract a request asks for, and says in the
+// answer which one it gets. Without the header that is legacy, until the
+// sunset date if one is configured, and v1 from then on (D-1).
+func (a *API) applyContract(w http.ResponseWriter, r *http.Request, now time.Time) *http.Request {
+	sunset := a.cfg.LegacySunset
 	c := legacy
-	if strings.EqualFold(strings.TrimSpace(header), string(v1)) {
+	switch asked := strings.TrimSpace(r.Header.Get(contractHeader)); {
+	case strings.EqualFold(asked, string(v1)):
+		c = v1
+	case strings.EqualFold(asked, string(legacy)):
+	case !sunset.IsZero() && !now.Before(sunset):
 		c = v1
 	}
-	return context.WithValue(ctx, contractKey{}, c)
+	h := w.Header()
+	h.Set(contractHeader, string(c))
+	if c == legacy && !sunset.IsZero() {
+		h.Set("Deprecation", "true")
+		h.Set("Sunset", sunset.UTC().Format(http.TimeFormat)) // RFC 8594
+		h.Set("Link", "<"+a.cfg.PublicURL+ReferencePath+`#contracts>; rel="deprecation"`)
+	}
+	return r.WithContext(context.WithValue(r.Context(), contractKey{}, c))
 }
 
 func contractOf(ctx context.Context) contract {
@@ -92,11 +106,23 @@ func describeBoth[L, V any](api huma.API, op *huma.Operation, v1Code int) {
 		return &huma.Response{Description: words, Content: map[string]*huma.MediaType{"application/json": {Schema: s}}}
 	}
 	op.Responses = map[string]*huma.Response{}
+	op.Parameters = append(op.Parameters, contractParam())
+	if reflect.TypeFor[L]() == reflect.TypeFor[V]() && v1Code == 0 {
+		op.Responses[strconv.Itoa(op.DefaultStatus)] = describe(http.StatusText(op.DefaultStatus), one)
+		return
+	}
 	if v1Code != 0 && v1Code != op.DefaultStatus {
 		op.Responses[strconv.Itoa(op.DefaultStatus)] = describe(http.StatusText(op.DefaultStatus)+", contract legacy", one)
 		op.Responses[strconv.Itoa(v1Code)] = describe(http.StatusText(v1Code)+", contract v1", two)
 		return
 	}
-	both := &huma.Schema{OneOf: []*huma.Schema{one, two}, Description: "contract legacy, or contract v1"}
+	both := &huma.Schema{AnyOf: []*huma.Schema{one, two}, Description: "contract legacy, or contract v1"}
 	op.Responses[strconv.Itoa(op.DefaultStatus)] = describe(http.StatusText(op.DefaultStatus), both)
+}
+
+func contractParam() *huma.Param {
+	return &huma.Param{
+		Name: contractHeader, In: "header", Description: "which contract to answer in",
+		Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{string(legacy), string(v1)}},
+	}
 }

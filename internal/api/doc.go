@@ -12,7 +12,7 @@
 //
 //   - Every collection answers with and without a trailing slash (D-3).
 //   - Every answer is application/json and echoes the contract it was written
-//     in (D-1); this release writes the legacy contract.
+//     in (D-1): contract.go.
 //   - An error names the field and what to do next, and never repeats a body:
 //     bodies hold passwords.
 //   - 503 with Retry-After when storage cannot accept: nothing was stored.
