@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -37,10 +36,7 @@ func (d *DB) Install(ctx context.Context, in *store.Installation) error {
 			return err
 		}
 		sub.Account = account.ID
-		err = tx.QueryRow(ctx, `INSERT INTO sub_account (account, name, is_default, blocked, pool, created)
-VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-			sub.Account, clean(sub.Name), sub.Default, sub.Blocked, sub.Pool, millis(sub.Created)).Scan(&sub.ID)
-		if err != nil {
+		if err := insertSubAccount(ctx, tx, &sub); err != nil {
 			return err
 		}
 		for i, k := range in.Keys {
@@ -69,77 +65,6 @@ VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
 func (d *DB) Installed(ctx context.Context) (installed bool, err error) {
 	err = d.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM account)`).Scan(&installed)
 	return installed, wrap(ctx, "look for an account", err)
-}
-
-// querier is what a pool and a transaction have in common.
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-func insertKey(ctx context.Context, q querier, k *waypost.APIKey) error {
-	return q.QueryRow(ctx, `INSERT INTO api_key (kind, account, sub_account, provider, hash, hint, created, expires)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`,
-		int16(k.Kind), k.Account, k.SubAccount, k.Provider, k.Hash[:], clean(k.Hint), millis(k.Created), millis(k.Expires)).
-		Scan(&k.ID)
-}
-
-// Key finds a key by its hash, expired or not.
-func (d *DB) Key(ctx context.Context, hash [32]byte) (waypost.APIKey, error) {
-	return one(ctx, d, "key", func(row pgx.CollectableRow) (k waypost.APIKey, err error) {
-		var created, expires int64
-		err = row.Scan(&k.ID, (*int16)(&k.Kind), &k.Account, &k.SubAccount, &k.Provider, &k.Hint, &created, &expires)
-		k.Hash, k.Created, k.Expires = hash, moment(created), moment(expires)
-		return k, err
-	}, `SELECT id, kind, account, sub_account, provider, hint, created, expires FROM api_key WHERE hash = $1`, hash[:])
-}
-
-// CreateKey stores a key.
-func (d *DB) CreateKey(ctx context.Context, k *waypost.APIKey) error {
-	return wrap(ctx, "create a key", insertKey(ctx, d.pool, k))
-}
-
-// RotateKey stores a provider's fresh ingestion key, and ends those before it.
-// The provider's row is locked, so that of two rotations one is the last.
-func (d *DB) RotateKey(ctx context.Context, account, provider int64, fresh *waypost.APIKey, oldUntil time.Time) error {
-	k := *fresh
-	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-		var id int64
-		err := tx.QueryRow(ctx, `SELECT id FROM provider WHERE id = $1 AND account = $2 FOR UPDATE`, provider, account).Scan(&id)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `UPDATE api_key SET expires = $1 WHERE provider = $2 AND kind = $3 AND (expires = 0 OR expires > $1)`,
-			oldUntil.UnixMilli(), provider, int16(waypost.KeyIngestion)); err != nil {
-			return err
-		}
-		k.Kind, k.Account, k.Provider = waypost.KeyIngestion, account, provider
-		return insertKey(ctx, tx, &k)
-	})
-	if err != nil {
-		return wrap(ctx, fmt.Sprintf("rotate the key of provider %d", provider), err)
-	}
-	*fresh = k
-	return nil
-}
-
-const subAccountColumns = `id, account, name, is_default, blocked, pool, created`
-
-func scanSubAccount(row pgx.CollectableRow) (s waypost.SubAccount, err error) {
-	var created int64
-	err = row.Scan(&s.ID, &s.Account, &s.Name, &s.Default, &s.Blocked, &s.Pool, &created)
-	s.Created = moment(created)
-	return s, err
-}
-
-// SubAccount finds a sub-account of an account.
-func (d *DB) SubAccount(ctx context.Context, account, id int64) (waypost.SubAccount, error) {
-	return one(ctx, d, fmt.Sprintf("sub-account %d", id), scanSubAccount,
-		`SELECT `+subAccountColumns+` FROM sub_account WHERE id = $2 AND account = $1`, account, id)
-}
-
-// SubAccounts lists the sub-accounts of an account.
-func (d *DB) SubAccounts(ctx context.Context, account int64, p store.Page) ([]waypost.SubAccount, error) {
-	return listPage(ctx, d, "list sub-accounts", scanSubAccount, subAccountColumns, "sub_account", "account", account, p)
 }
 
 // listPage reads a page of an owner's rows whose name holds the search text,

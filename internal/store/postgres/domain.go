@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,31 +12,62 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
+// domainArgs are the values of a domain from its selector to its bounce host.
+func domainArgs(dom *waypost.SenderDomain) ([]any, error) {
+	records, err := asJSON(dom.Records, len(dom.Records))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := asJSON(dom.Keys, len(dom.Keys))
+	if err != nil {
+		return nil, err
+	}
+	return []any{
+		clean(dom.Selector), []byte(dom.Key), records, millis(dom.CheckedAt), millis(dom.NextCheck), keys, dom.DirectBounce,
+	}, nil
+}
+
 // CreateDomain stores a sender domain.
 func (d *DB) CreateDomain(ctx context.Context, dom *waypost.SenderDomain) error {
-	records, err := asJSON(dom.Records, len(dom.Records))
+	args, err := domainArgs(dom)
 	if err != nil {
 		return err
 	}
-	err = d.pool.QueryRow(ctx, `INSERT INTO sender_domain (account, sub_account, name, selector, key, records, created, checked, next_check)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-		dom.Account, dom.SubAccount, clean(dom.Name), clean(dom.Selector), []byte(dom.Key), records,
-		millis(dom.Created), millis(dom.CheckedAt), millis(dom.NextCheck)).Scan(&dom.ID)
+	err = d.pool.QueryRow(ctx, `INSERT INTO sender_domain (selector, key, records, checked, next_check, keys, direct_bounce,
+account, sub_account, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
+		append(args, dom.Account, dom.SubAccount, clean(dom.Name), millis(dom.Created))...).Scan(&dom.ID)
 	return wrap(ctx, "create domain "+dom.Name, err)
 }
 
-const domainColumns = `id, account, sub_account, name, selector, key, records, created, checked, next_check`
+// UpdateDomain stores everything of a domain but its sub-account, name and
+// creation.
+func (d *DB) UpdateDomain(ctx context.Context, dom *waypost.SenderDomain) error {
+	args, err := domainArgs(dom)
+	if err != nil {
+		return err
+	}
+	return d.change(ctx, "update domain "+dom.Name, `UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4,
+next_check = $5, keys = $6, direct_bounce = $7 WHERE id = $8 AND sub_account = $9`, append(args, dom.ID, dom.SubAccount)...)
+}
+
+// CountDomains counts the domains of a sub-account.
+func (d *DB) CountDomains(ctx context.Context, subAccount int64) (n int, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT count(*) FROM sender_domain WHERE sub_account = $1`, subAccount).Scan(&n)
+	return n, wrap(ctx, "count domains", err)
+}
+
+const domainColumns = `id, account, sub_account, name, selector, key, records, created, checked, next_check, keys, direct_bounce`
 
 func scanDomain(row pgx.CollectableRow) (dom waypost.SenderDomain, err error) {
-	var records string
+	var records, keys string
 	var created, checked, next int64
 	err = row.Scan(&dom.ID, &dom.Account, &dom.SubAccount, &dom.Name, &dom.Selector, (*[]byte)(&dom.Key), &records,
-		&created, &checked, &next)
+		&created, &checked, &next, &keys, &dom.DirectBounce)
 	if err != nil {
 		return dom, err
 	}
 	dom.Created, dom.CheckedAt, dom.NextCheck = moment(created), moment(checked), moment(next)
-	return dom, store.DecodeJSON(records, &dom.Records)
+	return dom, errors.Join(store.DecodeJSON(records, &dom.Records), store.DecodeJSON(keys, &dom.Keys))
 }
 
 // Domain finds a domain of a sub-account.

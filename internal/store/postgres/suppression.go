@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // addSuppressions keeps a row that is there, unless it has expired.
@@ -50,6 +51,16 @@ func suppressionArgs(all []waypost.Suppression) []any {
 	return []any{accounts, subs, emails, reasons, texts, messages, created, expires}
 }
 
+const suppressionColumns = `id, account, sub_account, email, reason, text, message, created, expires`
+
+func scanSuppression(row pgx.CollectableRow) (s waypost.Suppression, err error) {
+	var message pgtype.UUID
+	var created, expires int64
+	err = row.Scan(&s.ID, &s.Account, &s.SubAccount, &s.Email, (*int16)(&s.Reason), &s.Text, &message, &created, &expires)
+	s.Message, s.Created, s.Expires = message.Bytes, moment(created), moment(expires)
+	return s, err
+}
+
 // Suppress adds addresses.
 func (d *DB) Suppress(ctx context.Context, all []waypost.Suppression) (added int, err error) {
 	if len(all) == 0 {
@@ -69,13 +80,7 @@ func (d *DB) Suppressed(ctx context.Context, subAccount int64, emails []string, 
 	for i, e := range emails {
 		asked[i] = clean(e)
 	}
-	all, err := list(ctx, d, "look up suppressions", func(row pgx.CollectableRow) (s waypost.Suppression, err error) {
-		var message pgtype.UUID
-		var created, expires int64
-		err = row.Scan(&s.ID, &s.Account, &s.SubAccount, &s.Email, (*int16)(&s.Reason), &s.Text, &message, &created, &expires)
-		s.Message, s.Created, s.Expires = message.Bytes, moment(created), moment(expires)
-		return s, err
-	}, `SELECT id, account, sub_account, email, reason, text, message, created, expires FROM suppression
+	all, err := list(ctx, d, "look up suppressions", scanSuppression, `SELECT `+suppressionColumns+` FROM suppression
 WHERE sub_account = $1 AND email = ANY($2) AND (expires = 0 OR expires > $3)`, subAccount, asked, now.UnixMilli())
 	byEmail := make(map[string]waypost.Suppression, len(all))
 	for _, s := range all {
@@ -87,4 +92,68 @@ WHERE sub_account = $1 AND email = ANY($2) AND (expires = 0 OR expires > $3)`, s
 		}
 	}
 	return out, err
+}
+
+// Unsuppress removes addresses and gives the rows that went.
+func (d *DB) Unsuppress(ctx context.Context, subAccount int64, emails []string) ([]waypost.Suppression, error) {
+	if len(emails) == 0 {
+		return nil, ctx.Err()
+	}
+	asked := make([]string, len(emails))
+	for i, e := range emails {
+		asked[i] = clean(e)
+	}
+	return list(ctx, d, "remove suppressions", scanSuppression,
+		`DELETE FROM suppression WHERE sub_account = $1 AND email = ANY($2) RETURNING `+suppressionColumns, subAccount, asked)
+}
+
+// suppressionFilter is the condition of a query, without its page.
+func suppressionFilter(q *store.SuppressionQuery) *filter {
+	f := &filter{}
+	f.and("sub_account = ?", q.SubAccount)
+	f.and("(expires = 0 OR expires > ?)", q.Now.UnixMilli())
+	if len(q.Reasons) > 0 {
+		reasons := make([]int16, len(q.Reasons))
+		for i, r := range q.Reasons {
+			reasons[i] = int16(r)
+		}
+		f.and("reason = ANY(?)", reasons)
+	}
+	if q.Email != "" {
+		f.and("email = ?", clean(q.Email))
+	}
+	if q.Search != "" {
+		f.and("strpos(lower(email), lower(?)) > 0", clean(q.Search))
+	}
+	if !q.From.IsZero() {
+		f.and("created >= ?", ceilMillis(q.From))
+	}
+	if !q.To.IsZero() {
+		f.and("created < ?", ceilMillis(q.To))
+	}
+	return f
+}
+
+// ListSuppressions lists suppressions, newest first.
+func (d *DB) ListSuppressions(ctx context.Context, q store.SuppressionQuery) ([]waypost.Suppression, error) {
+	f := suppressionFilter(&q)
+	if q.Before != 0 {
+		f.and("id < ?", q.Before)
+	}
+	return list(ctx, d, "list suppressions", scanSuppression,
+		`SELECT `+suppressionColumns+` FROM suppression`+f.where()+` ORDER BY id DESC`+f.page(q.Limit, q.Offset), f.args...)
+}
+
+// CountSuppressions counts what a query selects.
+func (d *DB) CountSuppressions(ctx context.Context, q store.SuppressionQuery) (n int, err error) {
+	f := suppressionFilter(&q)
+	err = d.pool.QueryRow(ctx, `SELECT count(*) FROM suppression`+f.where(), f.args...).Scan(&n)
+	return n, wrap(ctx, "count suppressions", err)
+}
+
+// PruneSuppressions deletes rows that expired, the longest ago first.
+func (d *DB) PruneSuppressions(ctx context.Context, before time.Time, limit int) (int, error) {
+	tag, err := d.pool.Exec(ctx, `DELETE FROM suppression WHERE id IN (
+  SELECT id FROM suppression WHERE expires <> 0 AND expires < $1 ORDER BY expires LIMIT $2)`, before.UnixMilli(), max(limit, 0))
+	return int(tag.RowsAffected()), wrap(ctx, "prune suppressions", err)
 }

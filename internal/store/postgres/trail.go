@@ -145,12 +145,8 @@ func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Even
 	return list(ctx, d, "list events", scanEvent, sql, args...)
 }
 
-// idAt is the lowest event id of a time. Times are kept to the millisecond: a
-// part of one counts for the next.
-func idAt(t time.Time) int64 {
-	ms := t.Add(time.Millisecond - time.Nanosecond).UnixMilli()
-	return store.EventID(ms, 0, 0)
-}
+// idAt is the lowest event id of a time.
+func idAt(t time.Time) int64 { return store.EventID(ceilMillis(t), 0, 0) }
 
 // DailyStats sums the counters of a sub-account per UTC day.
 func (d *DB) DailyStats(ctx context.Context, account, subAccount int64, from, to time.Time) ([]store.DayStats, error) {

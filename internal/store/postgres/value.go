@@ -29,6 +29,10 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+// ceilMillis is the first stored time that is not before t: as a bound, a part
+// of a millisecond counts for the next.
+func ceilMillis(t time.Time) int64 { return t.Add(time.Millisecond - time.Nanosecond).UnixMilli() }
+
 // moment is the time of a stored form.
 func moment(ms int64) time.Time {
 	if ms == 0 {
