@@ -28,6 +28,7 @@ need procps pgrep
 need sasl2-bin saslpasswd2
 ls /usr/lib/*/sasl2/libplain.so >/dev/null 2>&1 || missing="$missing libsasl2-modules"
 need shellcheck shellcheck
+need rpm rpm
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -56,7 +56,7 @@ func (o *options) agentConfig(c *console) (agent.Config, error) {
 		health = ""
 	}
 	return agent.Config{
-		APIKey: key, Endpoint: o.Endpoint, MTA: o.MTA, LogPath: o.LogPath, StateDir: o.StateDir, Health: health,
+		APIKey: key, KeyFile: o.APIKeyFile, Endpoint: o.Endpoint, MTA: o.MTA, LogPath: o.LogPath, StateDir: o.StateDir, Health: health,
 		Hostname: o.Hostname, Batch: o.BatchSize, Flush: o.Flush, Heartbeat: o.Heartbeat, SpoolSize: int64(o.SpoolSize),
 		FromStart: o.FromStart, Journald: o.Journald, HopRelays: strings.FieldsFunc(o.HopRelays, func(r rune) bool { return r == ',' || r == ' ' }), IgnoreDiscarded: o.IgnoreDiscarded, Version: version, Ready: c.err,
 	}, nil

@@ -25,6 +25,7 @@ type agent struct {
 	id     string
 	spool  *Spool
 	status *status
+	notify *notifier
 	lock   *os.File
 	killed atomic.Bool // for tests: stop as kill -9 would
 }
@@ -47,7 +48,7 @@ func newAgent(cfg Config) (*agent, error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state-dir: %w", err)
 	}
-	a := &agent{cfg: cfg, status: newStatus()}
+	a := &agent{cfg: cfg, status: newStatus(), notify: newNotifier()}
 	var err error
 	if a.lock, err = lockDir(cfg.StateDir); err != nil {
 		return nil, err
@@ -111,6 +112,7 @@ func (a *agent) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { shipper.Run(shipping) })
 	err = r.run(ctx, health)
+	a.notify.send("STOPPING=1")
 	stopShipping()
 	wg.Wait()
 	if a.killed.Load() {

@@ -55,6 +55,7 @@ func LogPath(mta string) string {
 // of flags, YAML keys and, after WAYPOST_AGENT_, environment variables.
 type Config struct {
 	APIKey          string        // api-key: the provider's event ingestion key
+	KeyFile         string        // api-key-file: where APIKey was read from; read again when the server refuses it
 	Endpoint        string        // endpoint: base URL of Waypost, or the whole events URL
 	MTA             string        // mta
 	LogPath         string        // log-path
@@ -80,11 +81,8 @@ type Config struct {
 
 // Check fills in defaults and refuses what cannot work, naming the key.
 func (c *Config) Check() error {
-	if c.APIKey == "" {
-		return errors.New("api-key is missing: create the provider's event key in Waypost and give it with --api-key, --api-key-file or WAYPOST_AGENT_API_KEY")
-	}
-	if strings.ContainsFunc(c.APIKey, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return errors.New("api-key holds a blank or a character outside ASCII: copy it again")
+	if err := checkKey(c.APIKey); err != nil {
+		return err
 	}
 	events, err := eventsURL(c.Endpoint)
 	if err != nil {
@@ -92,6 +90,16 @@ func (c *Config) Check() error {
 	}
 	c.Endpoint = events
 	return c.checkRest()
+}
+
+func checkKey(key string) error {
+	if key == "" {
+		return errors.New("api-key is missing: create the provider's event key in Waypost and give it with --api-key, --api-key-file or WAYPOST_AGENT_API_KEY")
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("api-key holds a blank or a character outside ASCII: copy it again")
+	}
+	return nil
 }
 
 func (c *Config) checkRest() error {

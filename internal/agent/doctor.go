@@ -116,7 +116,7 @@ func examineLog(ctx context.Context, cfg *Config, at *Place, add adder) []string
 	if age > 24*time.Hour {
 		add("log", Warn, fmt.Sprintf("%s was last written to %v ago", cfg.LogPath, age), "see whether the mail server logs somewhere else")
 	} else {
-		add("log", Good, fmt.Sprintf("%s is readable, %d bytes, last written to %v ago", cfg.LogPath, s.size(), age), "")
+		add("log", Good, fmt.Sprintf("%s is readable, %d bytes, last written to %v ago%s", cfg.LogPath, s.size(), age, at.writers(cfg.LogPath)), "")
 	}
 	lines, err := lastLines(s, doctorLines)
 	if err != nil {
@@ -200,4 +200,27 @@ func examineMessages(n Counts, add adder) {
 	default:
 		add("messages", Good, detail, "")
 	}
+	if n.Unknown() > 0 {
+		examineUnknown(n, add)
+	}
+}
+
+// examineUnknown says why outcomes lead to no message, the commonest cause
+// first, when they are more than every tenth.
+func examineUnknown(n Counts, add adder) {
+	found := n.ReturnPath + n.Header + n.MessageID + n.Chain
+	if 10*n.Unknown() <= found+n.Unknown() {
+		return
+	}
+	foreign := fmt.Sprintf("%d are of mail that carries no trace of Waypost: other senders use this server too, or the return path is rewritten", n.Foreign)
+	unseen := fmt.Sprintf("%d are of messages whose arrival is not in these lines: they came in before, or lines get lost", n.NotSeen)
+	detail := foreign + "; " + unseen
+	if n.NotSeen > n.Foreign {
+		detail = unseen + "; " + foreign
+	}
+	grade := Good
+	if found == 0 {
+		grade = Warn
+	}
+	add("unknown", grade, detail, map[Grade]string{Warn: "look at one of them: waypost-agent explain QUEUEID"}[grade])
 }

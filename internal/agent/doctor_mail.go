@@ -95,7 +95,37 @@ func examinePostfix(ctx context.Context, cfg *Config, add adder) (direct bool) {
 			set[strings.TrimSpace(name)] = strings.TrimSpace(value)
 		}
 	}
-	return judgePostfix(cfg, set, add)
+	direct = judgePostfix(cfg, set, add)
+	cmd = exec.CommandContext(ctx, program, "-P")
+	cmd.WaitDelay = time.Second
+	if out, err = cmd.Output(); err == nil {
+		judgeServices(string(out), add)
+	}
+	return direct
+}
+
+// judgeServices looks for what single services of master.cf say otherwise than
+// main.cf (postconf -P prints "service/type/setting = value").
+func judgeServices(overrides string, add adder) {
+	var told []string
+	for line := range strings.SplitSeq(overrides, "\n") {
+		place, value, ok := strings.Cut(line, " = ")
+		i := strings.LastIndexByte(place, '/')
+		if !ok || i < 0 {
+			continue
+		}
+		service, setting := place[:i], place[i+1:]
+		switch {
+		case setting == "sender_canonical_maps" && strings.TrimSpace(value) != "":
+			add("postfix", Warn, fmt.Sprintf("in master.cf %s has its own %s = %s, which may rewrite the return paths that messages are found by", service, setting, excerpt([]byte(value))),
+				"see that no rule matches bounces+...@, or that Waypost's mail does not pass through "+service)
+		case setting == "content_filter", setting == "smtpd_proxy_filter", setting == "always_bcc":
+			told = append(told, fmt.Sprintf("%s: %s = %s", service, setting, excerpt([]byte(value))))
+		}
+	}
+	if len(told) > 0 {
+		add("postfix", Good, "services with settings of their own in master.cf: "+strings.Join(told, "; "), "")
+	}
 }
 
 func judgePostfix(cfg *Config, set map[string]string, add adder) (direct bool) {

@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -138,4 +140,48 @@ func examineState(ctx context.Context, cfg *Config, at *Place, add adder) {
 	default:
 		add("state", Good, text, "")
 	}
+}
+
+// writers names the processes that hold the log open for writing, as far as
+// this user may see them: "" when it sees none.
+func (p *Place) writers(log string) string {
+	log, err := filepath.EvalSymlinks(log)
+	if err != nil {
+		return ""
+	}
+	links, err := filepath.Glob(p.path("/proc/[0-9]*/fd/*"))
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, link := range links {
+		if to, err := os.Readlink(link); err != nil || to != log || !writes(link) {
+			continue
+		}
+		dir := filepath.Dir(filepath.Dir(link))
+		name, err := os.ReadFile(filepath.Join(dir, "comm"))
+		if err == nil && !slices.Contains(names, strings.TrimSpace(string(name))) {
+			names = append(names, strings.TrimSpace(string(name)))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", by " + strings.Join(names, ", ")
+}
+
+// writes tells whether a link below /proc/PID/fd stands for a file open for
+// writing: the flags in fdinfo are octal.
+func writes(link string) bool {
+	info, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(link)), "fdinfo", filepath.Base(link)))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(info), "flags:")
+	field := strings.Fields(rest)
+	if len(field) == 0 {
+		return false
+	}
+	flags, err := strconv.ParseInt(field[0], 8, 64)
+	return err == nil && flags&syscall.O_ACCMODE != syscall.O_RDONLY
 }

@@ -82,6 +82,9 @@ func TestDoctorPostfix(t *testing.T) {
 	f("echo multi_instance_directories = /etc/postfix-far", "postfix warning: there are further instances")
 	f("echo postconf: fatal: open main.cf: Permission denied >&2; exit 1", "could not be asked for")
 	f("echo always_bcc = a@b; echo unknown parameter >&2", "always_bcc = a@b")
+	service := `if [ "$1" = -P ]; then echo "relay/unix/sender_canonical_maps = hash:/x"; echo "smtp/inet/content_filter = scan:9"; echo "smtp/inet/syslog_name = postfix/in"; else echo syslog_name = postfix; fi`
+	f(service, "postfix warning: in master.cf relay/unix has its own sender_canonical_maps = hash:/x")
+	f(service, "postfix ok: services with settings of their own in master.cf: smtp/inet: content_filter = scan:9")
 	if got := look(func(add adder) { examinePostfix(t.Context(), &Config{MTA: "exim"}, add) }); got != "" {
 		t.Errorf("with Exim: %q", got)
 	}
@@ -228,5 +231,48 @@ func TestDoctorWay(t *testing.T) {
 	f("http://127.0.0.1:1", "server problem")
 	if asked {
 		t.Error("a report went to a server whose certificate is not trusted")
+	}
+}
+
+// TestDoctorUnknown: outcomes without a message are explained, the commonest
+// cause first, when they are many.
+func TestDoctorUnknown(t *testing.T) {
+	for _, tt := range []struct {
+		n    Counts
+		want string
+	}{
+		{Counts{ReturnPath: 100, Foreign: 5}, ""},
+		{Counts{ReturnPath: 10, Foreign: 30, NotSeen: 2}, "unknown ok: 30 are of mail that carries no trace"},
+		{Counts{ReturnPath: 10, Foreign: 3, NotSeen: 20}, "unknown ok: 20 are of messages whose arrival"},
+		{Counts{NotSeen: 20}, "unknown warning: 20 are of messages whose arrival"},
+	} {
+		got := look(func(add adder) { examineMessages(tt.n, add) })
+		if said := strings.Contains(got, "unknown "); said != (tt.want != "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%+v: %q; want %q", tt.n, got, tt.want)
+		}
+	}
+}
+
+// TestDoctorWriters: the doctor names who writes the log: here this process.
+func TestDoctorWriters(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "mail.log")
+	f, err := os.Create(log)
+	must(t, err)
+	defer f.Close()
+	if _, err := os.Stat("/proc/self/fdinfo"); err != nil {
+		t.Skip("no /proc on this system")
+	}
+	self, err := os.ReadFile("/proc/self/comm")
+	must(t, err)
+	var at Place
+	if got, want := at.writers(log), ", by "+strings.TrimSpace(string(self)); got != want {
+		t.Errorf("writers %q, want %q", got, want)
+	}
+	must(t, f.Close())
+	r, err := os.Open(log)
+	must(t, err)
+	defer r.Close()
+	if got := at.writers(log); got != "" {
+		t.Errorf("writers %q of a log that is only read", got)
 	}
 }

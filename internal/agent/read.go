@@ -87,8 +87,10 @@ func (r *logReader) close() {
 // run reads until ctx ends, then spools what it has and writes its place down.
 func (r *logReader) run(ctx context.Context, health string) error {
 	for ctx.Err() == nil {
-		wait := r.step(time.Now())
+		now := time.Now()
+		wait := r.step(now)
 		r.announce(health)
+		r.a.notify.alive(now)
 		if wait > 0 {
 			r.tailer.Wait(ctx, wait)
 		}
@@ -108,9 +110,11 @@ func (r *logReader) announce(health string) {
 	case r.ready:
 	case r.tailer.Open():
 		r.ready = true
+		r.a.notify.send("READY=1\nSTATUS=following " + r.a.cfg.sourceName())
 		_, _ = fmt.Fprintf(r.a.cfg.Ready, "ready health=%s log=%s\n", health, r.a.cfg.sourceName()) // nobody listens
 	case !r.waiting:
 		r.waiting = true
+		r.a.notify.send("READY=1\nSTATUS=waiting for " + r.a.cfg.sourceName() + " to appear")
 		r.a.cfg.Log.Warn("there is no log yet; waiting for it to appear", "log", r.a.cfg.LogPath, "health", health)
 	}
 }

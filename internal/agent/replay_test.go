@@ -271,3 +271,43 @@ func TestReplay(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokenArchive: a rotated log whose compressed bytes are damaged is
+// counted, and reading goes on with the files behind it.
+func TestBrokenArchive(t *testing.T) {
+	s := newSink(t)
+	cfg := testConfig(t, s)
+	appendLog(t, cfg.LogPath, story(1, "first@dest.example"))
+	cfg.FromStart = true
+	r := start(t, cfg)
+	s.await(t, "the first event", func() bool { return len(s.items) == 1 })
+	eventually(t, "the place to be written down", func() bool { return r.caughtUp(t) })
+	r.end(t)
+
+	// While the agent is down the log goes on for long enough that gzip makes
+	// several blocks of it, and is rotated twice; the first archive is damaged.
+	for i := 2; i < 2000; i++ {
+		appendLog(t, cfg.LogPath, story(i, fmt.Sprintf("lost%d@dest.example", i)))
+	}
+	must(t, os.Rename(cfg.LogPath, cfg.LogPath+".2"))
+	zipFile(t, cfg.LogPath+".2")
+	b, err := os.ReadFile(cfg.LogPath + ".2.gz")
+	must(t, err)
+	for i := len(b) / 2; i < len(b)/2+64; i++ {
+		b[i] ^= 0x55
+	}
+	must(t, os.WriteFile(cfg.LogPath+".2.gz", b, 0o600))
+	appendLog(t, cfg.LogPath, story(5001, "second@dest.example"))
+	must(t, os.Rename(cfg.LogPath, cfg.LogPath+".1"))
+	appendLog(t, cfg.LogPath, story(5002, "third@dest.example"))
+
+	r = launch(t, cfg)
+	s.await(t, "the events behind the damaged archive", func() bool {
+		seen := map[string]bool{}
+		for _, it := range s.items {
+			seen[it.Recipient] = true
+		}
+		return seen["second@dest.example"] && seen["third@dest.example"]
+	})
+	eventually(t, "the damage to be counted", func() bool { return r.a.health(time.Now()).BrokenArchives == 1 })
+}

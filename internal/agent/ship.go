@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -34,6 +36,7 @@ type Shipper struct {
 	client *http.Client
 	agent  []byte // ReportAgent as JSON
 
+	key      string
 	most     int // events in the next request; halved by 413
 	backoff  time.Duration
 	refused  bool // said so already
@@ -45,7 +48,7 @@ func newShipper(cfg *Config, id string, spool *Spool, st *status) (*Shipper, err
 	if err != nil {
 		return nil, fmt.Errorf("encode agent: %w", err)
 	}
-	return &Shipper{cfg: cfg, spool: spool, status: st, client: newClient(), agent: who, most: cfg.Batch}, nil
+	return &Shipper{cfg: cfg, spool: spool, status: st, client: newClient(), agent: who, key: cfg.APIKey, most: cfg.Batch}, nil
 }
 
 // newClient verifies certificates and follows no redirection: the key is for
@@ -146,10 +149,32 @@ func (s *Shipper) once(ctx context.Context) time.Duration {
 			s.refused = true
 			s.cfg.Log.ErrorContext(ctx, "the server refuses the key; events are kept on disk and sent once it is accepted", "status", a.code)
 		}
+		if s.anotherKey() {
+			return 0
+		}
 	case failed:
 	}
 	s.trouble(a.err)
 	return max(min(a.after, longestWait), s.next())
+}
+
+// anotherKey reads the key's file again, and tells whether it holds another
+// one by now: a rotated key needs no restart.
+func (s *Shipper) anotherKey() bool {
+	if s.cfg.KeyFile == "" {
+		return false
+	}
+	b, err := os.ReadFile(s.cfg.KeyFile)
+	if err != nil {
+		return false
+	}
+	key := strings.TrimSpace(string(b))
+	if key == s.key || checkKey(key) != nil {
+		return false
+	}
+	s.key = key
+	s.cfg.Log.Info("the key's file holds another key by now; trying that", "file", s.cfg.KeyFile)
+	return true
 }
 
 // next gives the pause after another failure: doubled each time, with jitter.
@@ -245,7 +270,7 @@ func (s *Shipper) post(ctx context.Context, payloads [][]byte) answer {
 	req.Header.Set("Content-Encoding", "gzip")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "waypost-agent/"+s.cfg.Version)
-	req.Header.Set(KeyHeader, s.cfg.APIKey)
+	req.Header.Set(KeyHeader, s.key)
 	start := time.Now()
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -253,7 +278,7 @@ func (s *Shipper) post(ctx context.Context, payloads [][]byte) answer {
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close()
-	text = bytes.ReplaceAll(text, []byte(s.cfg.APIKey), []byte("[key]")) // a proxy may echo it
+	text = bytes.ReplaceAll(text, []byte(s.key), []byte("[key]")) // a proxy may echo it
 	a := judge(resp, text, err, len(payloads), start)
 	a.took = time.Since(start)
 	return a

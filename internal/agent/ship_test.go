@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -143,6 +144,26 @@ func TestRefusedKeyIsStuck(t *testing.T) {
 	if n := strings.Count(log.String(), "refuses the key"); n != 1 {
 		t.Errorf("said %d times that the key is refused:\n%s", n, log)
 	}
+}
+
+// TestKeyRotatedInItsFile: a key that the server refuses is read again from
+// its file, and what waited is sent with the new one.
+func TestKeyRotatedInItsFile(t *testing.T) {
+	s := newSink(t)
+	cfg := testConfig(t, s)
+	cfg.APIKey, cfg.KeyFile = "the-old-key", filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(cfg.KeyFile, []byte("the-old-key\n"), 0o600))
+	appendLog(t, cfg.LogPath, "")
+	r := start(t, cfg)
+	appendLog(t, cfg.LogPath, story(1, "a@dest.example"))
+	s.await(t, "a request with the old key", func() bool { return s.requests >= 1 })
+	must(t, os.WriteFile(cfg.KeyFile, []byte("no key at all\n"), 0o600)) // blanks: not tried
+	must(t, os.WriteFile(cfg.KeyFile, []byte(testKey+"\n"), 0o600))
+	s.await(t, "the event with the new key", func() bool { return len(s.items) == 1 })
+	eventually(t, "the health page to be well again", func() bool {
+		h, code := getHealth(t, r.health)
+		return code == 200 && h.Buffered == 0
+	})
 }
 
 func TestRejectedItemsAndBatches(t *testing.T) {

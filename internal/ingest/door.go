@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -106,11 +107,11 @@ func (d *Door) refusal(a *waypost.Attempt) waypost.Verdict {
 	if a.Result == waypost.AttemptSent || a.Code < 400 {
 		return waypost.Verdict{}
 	}
-	switch smtp.Stage(a.Stage) {
-	case smtp.StageMail, smtp.StageRcpt, smtp.StageData, smtp.StageBody, smtp.StageFinal:
-		return d.judge.Judge(bounce.Reply{Code: a.Code, Enhanced: a.Enhanced, Text: a.Text})
+	about := []smtp.Stage{smtp.StageMail, smtp.StageRcpt, smtp.StageData, smtp.StageBody, smtp.StageFinal}
+	if !slices.Contains(about, smtp.Stage(a.Stage)) {
+		return waypost.Verdict{}
 	}
-	return waypost.Verdict{}
+	return d.judge.Judge(bounce.Reply{Code: a.Code, Enhanced: a.Enhanced, Text: a.Text})
 }
 
 // Reroute gives a claimed message to another provider, due now, without
