@@ -48,9 +48,12 @@ func (o *op) encode(a *store.Acceptance) error {
 	}
 	o.events = make(rows, 0, 256*len(a.Events))
 	for i := range a.Events {
-		o.addEvent(&a.Events[i])
+		if err := o.addEvent(&a.Events[i]); err != nil {
+			return err
+		}
 	}
-	o.size = len(o.content) + len(o.message) + len(o.queue) + len(o.events)
+	o.addReplay(a)
+	o.size = len(o.content) + len(o.message) + len(o.queue) + len(o.events) + len(o.replay.answer())
 	return nil
 }
 
@@ -60,7 +63,11 @@ func (r *rows) message(m *waypost.Message) error {
 	if err != nil {
 		return err
 	}
-	r.row(14)
+	groups, err := asJSON(m.Groups, len(m.Groups))
+	if err != nil {
+		return err
+	}
+	r.row(17)
 	r.uuid(m.ID)
 	r.int64(m.Account)
 	r.int64(m.SubAccount)
@@ -83,6 +90,13 @@ func (r *rows) message(m *waypost.Message) error {
 	} else {
 		r.bytes(m.Variables)
 	}
+	r.text(groups)
+	r.bool(m.OwnWebhook)
+	if folded := waypost.FoldEmail(m.Recipient); folded == m.Recipient {
+		r.null()
+	} else {
+		r.text(folded)
+	}
 	return nil
 }
 
@@ -90,10 +104,13 @@ func (r *rows) message(m *waypost.Message) error {
 func (d *DB) commitAccepts(ctx context.Context, t *tx, group []*op) error {
 	for _, o := range group {
 		o.err = nil
-		d.stamp(o)
-		for i := range o.counted {
-			t.count(&o.counted[i])
-		}
+	}
+	group, err := t.answer(ctx, group)
+	if err != nil {
+		return err
+	}
+	for _, o := range group {
+		d.enter(t, o)
 	}
 	for _, c := range []struct {
 		sql  string
@@ -109,9 +126,4 @@ func (d *DB) commitAccepts(ctx context.Context, t *tx, group []*op) error {
 		}
 	}
 	return nil
-}
-
-// stamp gives the op's events their ids.
-func (d *DB) stamp(o *op) {
-	d.ids.fill(len(o.eventAt), func(i int, id int64) { o.events.stamp(o.eventAt[i], id) })
 }

@@ -19,7 +19,7 @@ const (
   SELECT message, due FROM queue WHERE provider = $1 AND mailbox = $2 AND due <= $3
   ORDER BY due, message LIMIT $4 FOR UPDATE SKIP LOCKED
 ), held AS (
-  UPDATE queue q SET due = $5, lease = $6 FROM picked p WHERE q.message = p.message
+  UPDATE queue q SET due = $5, lease = $6, claimed = $3 FROM picked p WHERE q.message = p.message
   RETURNING q.message, q.attempt, p.due
 )`
 	claimed = `

@@ -32,6 +32,7 @@ type op struct {
 	facts                            []fact
 	report                           *report
 	cancel                           *cancellation
+	replay                           *replay
 
 	recorded []store.Recorded
 	err      error
@@ -39,10 +40,18 @@ type op struct {
 }
 
 // addEvent encodes an event of the op.
-func (o *op) addEvent(e *waypost.Event) {
+func (o *op) addEvent(e *waypost.Event) error {
+	visit := ""
+	if e.Visit != nil {
+		var err error
+		if visit, err = asJSON(e.Visit, 1); err != nil {
+			return err
+		}
+	}
 	o.eventAt = append(o.eventAt, len(o.events))
-	o.events.event(e)
+	o.events.event(e, visit)
 	o.counted = append(o.counted, *e)
+	return nil
 }
 
 // committer gathers ops into transactions. run does the work of a group inside

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // rows holds rows in the binary form of COPY (PostgreSQL manual, COPY, "Binary
@@ -68,8 +69,8 @@ func (r *rows) bytes(b []byte) {
 }
 
 // event adds a row of eventCopy. Its id is set by stamp.
-func (r *rows) event(e *waypost.Event) {
-	r.row(19)
+func (r *rows) event(e *waypost.Event, visit string) {
+	r.row(21)
 	r.int64(0)
 	r.bool(e.Evidence)
 	r.int64(e.Account)
@@ -89,10 +90,25 @@ func (r *rows) event(e *waypost.Event) {
 	r.text(e.Rule)
 	r.text(string(e.Queue))
 	r.text(e.Relay)
+	r.int64(e.Facets.Domain)
+	r.text(visit)
 }
 
 // stamp sets the id of the event row that begins at the offset given.
 func (r rows) stamp(at int, id int64) { binary.BigEndian.PutUint64(r[at+6:], uint64(id)) }
+
+// delivery adds a row of deliveryCopy: the event is due for the webhook at
+// once. The clock of whoever reported the event may be ahead of ours.
+func (r *rows) delivery(webhook int64, e *waypost.Event) {
+	created := store.EventTime(e.ID).UnixMilli()
+	r.row(6)
+	r.int64(e.Account)
+	r.int64(webhook)
+	r.int64(e.ID)
+	r.uuid(e.Message)
+	r.int64(created)
+	r.int64(min(created, max(millis(e.At), 0)))
+}
 
 // attempt adds a row of attemptCopy.
 func (r *rows) attempt(a *waypost.Attempt) {
@@ -113,9 +129,10 @@ func (r *rows) attempt(a *waypost.Attempt) {
 const (
 	contentCopy = `COPY content (id, account, sub_account, body) FROM STDIN BINARY`
 	messageCopy = `COPY message (id, account, sub_account, content, domain, pool, provider, submitted, mailbox,
-recipient, to_name, to_email, cc, variables) FROM STDIN BINARY`
+recipient, to_name, to_email, cc, variables, groups, own_webhook, folded) FROM STDIN BINARY`
 	queueCopy = `COPY queue (message, account, provider, due, lease, attempt, mailbox, unknown) FROM STDIN BINARY`
 	eventCopy = `COPY event (id, evidence, account, sub_account, provider, message, at, code, attempt, type, late,
-source, recipient, enhanced, text, reason, rule, queue, relay) FROM STDIN BINARY`
-	attemptCopy = `COPY attempt (message, n, provider, at, took, result, stage, code, enhanced, text) FROM STDIN BINARY`
+source, recipient, enhanced, text, reason, rule, queue, relay, domain, visit) FROM STDIN BINARY`
+	deliveryCopy = `COPY delivery (account, webhook, event, message, created, due) FROM STDIN BINARY`
+	attemptCopy  = `COPY attempt (message, n, provider, at, took, result, stage, code, enhanced, text) FROM STDIN BINARY`
 )

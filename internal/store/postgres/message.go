@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -33,7 +35,27 @@ func list[T any](ctx context.Context, d *DB, act string, scan pgx.RowToFunc[T], 
 }
 
 const messageColumns = `m.id, m.account, m.sub_account, m.content, m.recipient, m.to_name, m.to_email, m.cc, m.variables,
-m.domain, m.pool, m.provider, m.mailbox, m.submitted`
+m.pool, m.provider, m.submitted, ` + facetColumns
+
+// facetColumns are what the events of a message are counted under.
+const facetColumns = `m.domain, m.mailbox, m.groups, m.own_webhook`
+
+// facetRow is where a row of facetColumns is read to.
+type facetRow struct {
+	f      waypost.Facets
+	groups string
+}
+
+func (r *facetRow) dest() []any {
+	return []any{&r.f.Domain, (*int16)(&r.f.Mailbox), &r.groups, &r.f.OwnWebhook}
+}
+
+// value are the facets of the row read last.
+func (r *facetRow) value() (waypost.Facets, error) {
+	f := r.f
+	f.Groups = nil
+	return f, store.DecodeJSON(r.groups, &f.Groups)
+}
 
 // messageRow is where a row of messageColumns is read to.
 type messageRow struct {
@@ -41,14 +63,15 @@ type messageRow struct {
 	to        *string
 	cc        string
 	submitted int64
+	facets    facetRow
 }
 
 func (r *messageRow) dest() []any {
 	m := &r.m
-	return []any{
+	return append([]any{
 		into(&m.ID), &m.Account, &m.SubAccount, into(&m.Content), &m.Recipient, &m.To.Name, &r.to, &r.cc, &m.Variables,
-		&m.Domain, &m.Pool, &m.Provider, (*int16)(&m.Mailbox), &r.submitted,
-	}
+		&m.Pool, &m.Provider, &r.submitted,
+	}, r.facets.dest()...)
 }
 
 // value is the message of the row read last.
@@ -59,8 +82,10 @@ func (r *messageRow) value() (waypost.Message, error) {
 		m.To.Email = *r.to
 	}
 	m.SubmittedAt = moment(r.submitted)
+	f, err := r.facets.value()
+	m.Domain, m.Mailbox, m.Groups, m.OwnWebhook = f.Domain, f.Mailbox, f.Groups, f.OwnWebhook
 	m.Cc = nil
-	return m, store.DecodeJSON(r.cc, &m.Cc)
+	return m, errors.Join(err, store.DecodeJSON(r.cc, &m.Cc))
 }
 
 func scanMessage(row pgx.CollectableRow) (waypost.Message, error) {
@@ -109,4 +134,43 @@ func (d *DB) Content(ctx context.Context, id waypost.UUID) (waypost.Content, err
 		return waypost.Content{}, fmt.Errorf("%s: %w", act, err)
 	}
 	return c, nil
+}
+
+// idSlack is how far the time in a message's id may be from its submission.
+const idSlack = time.Minute
+
+// idFloor is the lowest message id of a time.
+func idFloor(t time.Time) (u waypost.UUID) {
+	if t.UnixMilli() < 0 {
+		return u
+	}
+	u = waypost.NewUUID(t)
+	clear(u[6:])
+	return u
+}
+
+// ListMessages lists messages, newest first. Their ids ascend with the time of
+// submission, which bounds the walk.
+func (d *DB) ListMessages(ctx context.Context, q store.MessageQuery) ([]waypost.Message, error) {
+	f := &filter{}
+	f.and("m.account = ?", q.Account)
+	if q.SubAccount != 0 {
+		f.and("m.sub_account = ?", q.SubAccount)
+	}
+	if q.Recipient != "" {
+		f.and("coalesce(m.folded, m.recipient) = ?", clean(q.Recipient))
+	}
+	if !q.From.IsZero() {
+		f.and("m.submitted >= ?", ceilMillis(q.From))
+		f.and("m.id >= ?", pgtype.UUID{Bytes: idFloor(q.From.Add(-idSlack)), Valid: true})
+	}
+	if !q.To.IsZero() {
+		f.and("m.submitted < ?", ceilMillis(q.To))
+		f.and("m.id < ?", pgtype.UUID{Bytes: idFloor(q.To.Add(idSlack)), Valid: true})
+	}
+	if !q.Before.IsZero() {
+		f.and("m.id < ?", uuid(q.Before))
+	}
+	return list(ctx, d, "list messages", scanMessage, `SELECT `+messageColumns+` FROM message m`+f.where()+
+		` ORDER BY m.id DESC`+f.page(q.Limit, q.Offset), append([]any{planned}, f.args...)...)
 }

@@ -26,13 +26,14 @@ type Options struct {
 
 // DB is a node's access to a database. It implements [store.Store].
 type DB struct {
-	pool *pgxpool.Pool
-	ids  ids
-	slot int16 // of stat_day
+	pool  *pgxpool.Pool
+	ids   ids
+	slot  int16 // of stat_day and stat_by
+	hooks hooks
 
 	accepts *committer
 	settles *committer
-	stop    context.CancelFunc // ends the tending of partitions
+	stop    context.CancelFunc // ends tend
 	tended  chan struct{}      // closed when it has ended
 
 	closeOnce sync.Once
@@ -120,6 +121,9 @@ pg_is_in_recovery()`).Scan(&version, &name, &standby)
 		return wrap(ctx, "draw a node number", err)
 	}
 	d.ids.node, d.slot = int(node%1024), int16(node%16)
+	if err := d.readHooks(ctx); err != nil {
+		return err
+	}
 	return d.makePartitions(ctx)
 }
 

@@ -17,18 +17,22 @@ const (
 	tableLock = 0x77617970
 )
 
-// tend makes the partitions of coming months while a node runs. A failure is
-// no harm: event_rest takes the events, and the next turn tries again.
+// tend makes the partitions of coming months while a node runs, and looks for
+// webhooks that other nodes changed. A failure is no harm: event_rest takes the
+// events, the webhooks stay what they were, and the next turn tries again.
 func (d *DB) tend(ctx context.Context) {
 	defer close(d.tended)
-	timer := time.NewTicker(tendInterval)
+	timer, hooks := time.NewTicker(tendInterval), time.NewTicker(hookInterval)
 	defer timer.Stop()
+	defer hooks.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 			_ = d.makePartitions(ctx)
+		case <-hooks.C:
+			_ = d.readHooks(ctx)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (d *DB) Record(ctx context.Context, facts []store.Fact) ([]store.Recorded, 
 func storable(facts []store.Fact) []fact {
 	out := make([]fact, len(facts))
 	for i, f := range facts {
-		f.Key, f.Once = clean(f.Key), clean(f.Once)
+		f.Key, f.Once, f.First = clean(f.Key), clean(f.Once), clean(f.First)
 		if f.Deferral {
 			f.Once, f.Suppress = "", nil
 		}
@@ -65,7 +65,8 @@ func (d *DB) record(ctx context.Context, t *tx, group []*op) ([]*op, error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	if err := t.judge(ctx, all); err != nil {
+	first, err := t.judge(ctx, all)
+	if err != nil {
 		return nil, err
 	}
 	sent, err := t.relayed(ctx, all)
@@ -79,18 +80,25 @@ func (d *DB) record(ctx context.Context, t *tx, group []*op) ([]*op, error) {
 		}
 		if e, ok := sent[f.Event.Message]; ok && f.Relayed {
 			delete(sent, f.Event.Message)
-			out.addEvent(proven(e, f))
+			if err := out.addEvent(proven(e, f)); err != nil {
+				return nil, err
+			}
 		}
-		if !f.Deferral {
-			e := f.Event
-			e.Evidence = e.Evidence || *f.answer == store.Evidence
-			out.addEvent(&e)
+		if f.Deferral {
+			continue
+		}
+		e := f.Event
+		e.Evidence = e.Evidence || *f.answer == store.Evidence
+		if e.Visit != nil {
+			v := *e.Visit
+			v.First = first[f]
+			e.Visit = &v
+		}
+		if err := out.addEvent(&e); err != nil {
+			return nil, err
 		}
 	}
-	d.stamp(out)
-	for i := range out.counted {
-		t.count(&out.counted[i])
-	}
+	d.enter(t, out)
 	t.queueDeferrals(all)
 	t.queueSuppressions(all)
 	return []*op{out}, nil
@@ -105,30 +113,41 @@ func proven(e waypost.Event, f *fact) *waypost.Event {
 	return &e
 }
 
-// judge answers for each fact whether it is new, a duplicate or evidence.
-func (t *tx) judge(ctx context.Context, all []*fact) error {
-	fresh, err := t.claimKeys(ctx, all, 1, func(f *fact) string { return f.Key })
+// The kinds of fact_key.
+const (
+	keyFact  = 1
+	keyOnce  = 2
+	keyFirst = 3
+)
+
+// judge answers for each fact whether it is new, a duplicate or evidence, and
+// gives those of a visit that are the first to carry their key.
+func (t *tx) judge(ctx context.Context, all []*fact) (first map[*fact]bool, err error) {
+	fresh, err := t.claimKeys(ctx, all, keyFact, func(f *fact) string { return f.Key })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var first []*fact
+	var news, visits []*fact
 	for _, f := range all {
 		*f.answer = store.Duplicate
 		if f.Key == "" || fresh[f] {
 			*f.answer = store.Stored
-			first = append(first, f)
+			news = append(news, f)
 		}
 	}
-	fresh, err = t.claimKeys(ctx, first, 2, func(f *fact) string { return f.Once })
+	fresh, err = t.claimKeys(ctx, news, keyOnce, func(f *fact) string { return f.Once })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, f := range first {
-		if f.Once != "" && !fresh[f] {
+	for _, f := range news {
+		switch {
+		case f.Once != "" && !fresh[f]:
 			*f.answer = store.Evidence
+		case f.Event.Visit != nil && !f.Event.Evidence && !f.Deferral:
+			visits = append(visits, f)
 		}
 	}
-	return nil
+	return t.claimKeys(ctx, visits, keyFirst, func(f *fact) string { return f.First })
 }
 
 const addKeys = `INSERT INTO fact_key (message, kind, key)
@@ -175,32 +194,45 @@ func (t *tx) claimKeys(ctx context.Context, all []*fact, kind int16, key func(*f
 	return fresh, err
 }
 
-const finishUnknown = `DELETE FROM queue q USING message m
-WHERE q.message = ANY($1::uuid[]) AND q.unknown AND m.id = q.message
-RETURNING m.id, m.account, m.sub_account, q.provider, m.recipient, q.attempt`
+// finishUnknown deletes the rows of messages whose last attempt is unknown.
+const finishUnknown = `DELETE FROM queue q USING unnest($1::uuid[], $2::bigint[]) AS v(message, at), message m
+WHERE q.message = v.message AND m.id = q.message AND q.unknown AND v.at IS NOT NULL
+RETURNING m.id, m.account, m.sub_account, q.provider, m.recipient, q.attempt, ` + facetColumns
 
-// relayed finishes the messages that facts prove to have been taken though
-// their last attempt ended unknown, and gives their CSSent.
+// relayed finishes the messages that facts prove to have been taken, and gives
+// their CSSent.
 func (t *tx) relayed(ctx context.Context, all []*fact) (map[waypost.UUID]waypost.Event, error) {
-	var ids []pgtype.UUID
+	latest := map[waypost.UUID]int64{}
 	for _, f := range all {
 		if f.Relayed && *f.answer != store.Duplicate {
-			ids = append(ids, pgtype.UUID{Bytes: f.Event.Message, Valid: true})
+			latest[f.Event.Message] = max(latest[f.Event.Message], millis(f.Event.At))
 		}
 	}
-	if len(ids) == 0 {
+	if len(latest) == 0 {
 		return nil, nil
 	}
+	ids := make([]pgtype.UUID, 0, len(latest))
+	for id := range latest {
+		ids = append(ids, pgtype.UUID{Bytes: id, Valid: true})
+	}
 	slices.SortFunc(ids, func(a, b pgtype.UUID) int { return bytes.Compare(a.Bytes[:], b.Bytes[:]) })
-	rows, err := t.conn.Query(ctx, finishUnknown, slices.Compact(ids))
+	ats := make([]int64, len(ids))
+	for i, id := range ids {
+		ats[i] = latest[id.Bytes]
+	}
+	rows, err := t.conn.Query(ctx, finishUnknown, ids, ats)
 	if err != nil {
 		return nil, err
 	}
 	out := map[waypost.UUID]waypost.Event{}
 	e := waypost.Event{Type: waypost.CSSent}
-	_, err = pgx.ForEachRow(rows, []any{into(&e.Message), &e.Account, &e.SubAccount, &e.Provider, &e.Recipient, &e.Attempt}, func() error {
+	var r facetRow
+	dest := append([]any{into(&e.Message), &e.Account, &e.SubAccount, &e.Provider, &e.Recipient, &e.Attempt}, r.dest()...)
+	_, err = pgx.ForEachRow(rows, dest, func() error {
+		var err error
+		e.Facets, err = r.value()
 		out[e.Message] = e
-		return nil
+		return err
 	})
 	return out, err
 }

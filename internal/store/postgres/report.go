@@ -135,11 +135,13 @@ func (d *DB) PruneReports(ctx context.Context, before time.Time, limit int) (int
 // two verdicts on one report follow each other.
 func (d *DB) Reclassify(ctx context.Context, r store.Reclassification) error {
 	err := pgx.BeginFunc(ctx, d.pool, func(conn pgx.Tx) error {
-		t := &tx{conn: conn.Conn(), stats: map[statKey]int64{}}
+		t := newTx(conn.Conn(), 0)
 		if err := d.reclassify(ctx, t, &r); err != nil {
 			return err
 		}
-		t.queueStats(d.slot)
+		if err := t.finish(ctx, d.slot); err != nil {
+			return err
+		}
 		return t.send(ctx, &t.last)
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -189,9 +191,14 @@ func (d *DB) replaceBounces(ctx context.Context, t *tx, r *store.Reclassificatio
 	if r.Event != nil && len(old) == 1 && old[0].Type == r.Event.Type {
 		return nil
 	}
+	facets, err := t.facets(ctx, message)
+	if err != nil {
+		return err
+	}
 	for i := range old {
 		e := &old[i]
-		t.stats[statKey{e.Account, e.SubAccount, e.Provider, dayOf(e.At), e.Stat()}]--
+		e.Facets = facets
+		t.counted.add(e, -1)
 		t.queue("UPDATE event SET evidence = true WHERE id = $1 AND message = $2", e.ID, uuid(message))
 	}
 	if r.Event == nil {
@@ -200,12 +207,24 @@ func (d *DB) replaceBounces(ctx context.Context, t *tx, r *store.Reclassificatio
 	}
 	t.queue("INSERT INTO fact_key (message, kind, key) VALUES ($1, 2, $2) ON CONFLICT DO NOTHING", uuid(message), store.OnceBounce)
 	e := *r.Event
+	e.Facets = facets
 	if len(old) > 0 {
 		e.At = old[0].At
 	}
 	o := &op{}
-	o.addEvent(&e)
-	d.stamp(o)
-	t.count(&e)
+	if err := o.addEvent(&e); err != nil {
+		return err
+	}
+	d.enter(t, o)
 	return t.copy(ctx, eventCopy, []*op{o}, func(o *op) rows { return o.events })
+}
+
+// facets are those of a message: what its events were counted under.
+func (t *tx) facets(ctx context.Context, message waypost.UUID) (waypost.Facets, error) {
+	var r facetRow
+	err := t.conn.QueryRow(ctx, "SELECT "+facetColumns+" FROM message m WHERE m.id = $1", uuid(message)).Scan(r.dest()...)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return waypost.Facets{}, err
+	}
+	return r.value()
 }

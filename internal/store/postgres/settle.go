@@ -17,7 +17,9 @@ import (
 func (d *DB) Settle(ctx context.Context, s *store.Settlement) error {
 	o := &op{act: "settle message " + s.Entry.Message.String(), settle: s}
 	for i := range s.Events {
-		o.addEvent(&s.Events[i])
+		if err := o.addEvent(&s.Events[i]); err != nil {
+			return err
+		}
 	}
 	if s.Attempt != nil {
 		o.attempt.attempt(s.Attempt)
@@ -37,10 +39,7 @@ func (d *DB) commitSettles(ctx context.Context, t *tx, group []*op) error {
 		return err
 	}
 	for _, o := range held {
-		d.stamp(o)
-		for i := range o.counted {
-			t.count(&o.counted[i])
-		}
+		d.enter(t, o)
 	}
 	recorded, err := d.record(ctx, t, group)
 	if err != nil {

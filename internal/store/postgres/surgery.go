@@ -96,7 +96,7 @@ func (d *DB) Cancel(ctx context.Context, account int64, s store.Selection, text 
 
 const cancelRows = `WITH rows AS MATERIALIZED (` + lockFree + `)
 DELETE FROM queue q USING rows, message m WHERE q.message = rows.message AND m.id = q.message
-RETURNING m.id, m.sub_account, q.provider, m.recipient, q.attempt`
+RETURNING m.id, m.sub_account, q.provider, m.recipient, q.attempt, ` + facetColumns
 
 // cancelled finishes the messages of a cancellation and gives an op that holds
 // their events.
@@ -109,15 +109,17 @@ func (d *DB) cancelled(ctx context.Context, t *tx, c *cancellation) (*op, error)
 	e := waypost.Event{
 		Type: waypost.CSDropped, Account: c.account, At: c.now, Source: waypost.SourceAPI, Text: c.text, Reason: waypost.DropCancelled,
 	}
-	_, err = pgx.ForEachRow(rows, []any{into(&e.Message), &e.SubAccount, &e.Provider, &e.Recipient, &e.Attempt}, func() error {
-		out.addEvent(&e)
-		return nil
+	var f facetRow
+	dest := append([]any{into(&e.Message), &e.SubAccount, &e.Provider, &e.Recipient, &e.Attempt}, f.dest()...)
+	_, err = pgx.ForEachRow(rows, dest, func() error {
+		var err error
+		if e.Facets, err = f.value(); err != nil {
+			return err
+		}
+		return out.addEvent(&e)
 	})
 	c.n = len(out.eventAt)
-	d.stamp(out)
-	for i := range out.counted {
-		t.count(&out.counted[i])
-	}
+	d.enter(t, out)
 	return out, err
 }
 

@@ -12,28 +12,6 @@ import (
 // TODO(contract): every method here is still to be written; the file goes when it is empty.
 var errTodo = errors.New("not written yet")
 
-func (d *DB) Replay(ctx context.Context, subAccount int64, key string, now time.Time) (store.Replay, error) {
-	return store.Replay{}, errTodo
-}
-
-func (d *DB) PruneReplays(ctx context.Context, before time.Time, limit int) (int, error) {
-	return 0, errTodo
-}
-
-func (d *DB) Breakdown(ctx context.Context, q store.StatQuery) ([]store.StatRow, error) {
-	return nil, errTodo
-}
-
-func (d *DB) CountEvents(ctx context.Context, q store.EventQuery) (int, error) { return 0, errTodo }
-
-func (d *DB) Event(ctx context.Context, account, id int64) (waypost.Event, error) {
-	return waypost.Event{}, errTodo
-}
-
-func (d *DB) ListMessages(ctx context.Context, q store.MessageQuery) ([]waypost.Message, error) {
-	return nil, errTodo
-}
-
 func (d *DB) PruneEvents(ctx context.Context, before time.Time, limit int) (int, error) {
 	return 0, errTodo
 }

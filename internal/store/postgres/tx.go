@@ -2,16 +2,13 @@ package postgres
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -21,8 +18,13 @@ type tx struct {
 	conn      *pgx.Conn
 	mark      int64 // of this transaction, in the committer's row of commit_mark
 	last      pgx.Batch
-	stats     map[statKey]int64
+	counted   counters
+	told      rows // of deliveryCopy
 	committed bool // COMMIT was sent
+}
+
+func newTx(conn *pgx.Conn, mark int64) *tx {
+	return &tx{conn: conn, mark: mark, counted: newCounters()}
 }
 
 // transact runs work and commits. An error means that nothing was stored, but
@@ -32,7 +34,7 @@ func (c *committer) transact(ctx context.Context, work func(context.Context, *tx
 	if err != nil {
 		return err
 	}
-	t := &tx{conn: conn.Conn(), mark: c.db.ids.next(), stats: map[statKey]int64{}}
+	t := newTx(conn.Conn(), c.db.ids.next())
 	err = c.inside(ctx, t, work)
 	if err != nil && !t.conn.IsClosed() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -57,7 +59,9 @@ ON CONFLICT (committer) DO UPDATE SET mark = excluded.mark`, c.id, t.mark)
 	if err := work(ctx, t); err != nil {
 		return err
 	}
-	t.queueStats(c.db.slot)
+	if err := t.finish(ctx, c.db.slot); err != nil {
+		return err
+	}
 	t.last.Queue("commit")
 	t.committed = true
 	return t.send(ctx, &t.last)
@@ -69,19 +73,54 @@ func (t *tx) send(ctx context.Context, b *pgx.Batch) error { return t.conn.SendB
 // queue adds a statement that goes out with the COMMIT.
 func (t *tx) queue(sql string, args ...any) { t.last.Queue(sql, args...) }
 
+// enter gives the op's events their ids, counts them, and notes which webhooks
+// are told of them.
+func (d *DB) enter(t *tx, o *op) {
+	d.ids.fill(len(o.eventAt), func(i int, id int64) {
+		o.events.stamp(o.eventAt[i], id)
+		o.counted[i].ID = id
+	})
+	hooks := d.hooks.current()
+	for i := range o.counted {
+		e := &o.counted[i]
+		t.counted.add(e, 1)
+		hooks.tell(&t.told, e)
+	}
+}
+
+// finish stores the deliveries and queues the counters.
+func (t *tx) finish(ctx context.Context, slot int16) error {
+	if len(t.told) > 0 {
+		if err := t.copyRows(ctx, deliveryCopy, t.told); err != nil {
+			return err
+		}
+	}
+	t.counted.queue(t, slot)
+	return nil
+}
+
 // copy runs a COPY statement with the rows that part gives of each op.
 func (t *tx) copy(ctx context.Context, sql string, group []*op, part func(*op) rows) error {
-	n := 0
+	all := make([]rows, 0, len(group))
 	for _, o := range group {
-		n += len(part(o))
+		if r := part(o); len(r) > 0 {
+			all = append(all, r)
+		}
 	}
-	if n == 0 {
+	if len(all) == 0 {
 		return nil
 	}
-	buf := make([]byte, 0, len(copyHeader)+n+len(copyTrailer))
-	buf = append(buf, copyHeader...)
-	for _, o := range group {
-		buf = append(buf, part(o)...)
+	return t.copyRows(ctx, sql, all...)
+}
+
+func (t *tx) copyRows(ctx context.Context, sql string, all ...rows) error {
+	n := len(copyHeader) + len(copyTrailer)
+	for _, r := range all {
+		n += len(r)
+	}
+	buf := append(make([]byte, 0, n), copyHeader...)
+	for _, r := range all {
+		buf = append(buf, r...)
 	}
 	buf = append(buf, copyTrailer...)
 	_, err := t.conn.PgConn().CopyFrom(ctx, bytes.NewReader(buf), sql)
@@ -122,48 +161,4 @@ func (c *committer) resolve(mark int64, cause error) error {
 		case <-timer.C:
 		}
 	}
-}
-
-// statKey is one counter of stat_day.
-type statKey struct {
-	account, sub, provider int64
-	day                    int32
-	stat                   waypost.Stat
-}
-
-// count notes that an event moves its counter.
-func (t *tx) count(e *waypost.Event) {
-	for _, s := range e.Stats() {
-		t.stats[statKey{e.Account, e.SubAccount, e.Provider, dayOf(e.At), s}]++
-	}
-}
-
-const addStats = `INSERT INTO stat_day (account, sub_account, provider, day, stat, slot, n)
-SELECT account, sub, provider, day, stat, $7, n
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::smallint[], $6::bigint[])
-  AS v(account, sub, provider, day, stat, n)
-ON CONFLICT (account, day, sub_account, provider, stat, slot) DO UPDATE SET n = stat_day.n + excluded.n`
-
-// queueStats writes the counters, last of all and in one order everywhere:
-// their rows are the ones that transactions wait for each other on.
-func (t *tx) queueStats(slot int16) {
-	if len(t.stats) == 0 {
-		return
-	}
-	keys := make([]statKey, 0, len(t.stats))
-	for k := range t.stats {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b statKey) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.day, b.day), cmp.Compare(a.sub, b.sub),
-			cmp.Compare(a.provider, b.provider), cmp.Compare(a.stat, b.stat))
-	})
-	var accounts, subs, providers, n []int64
-	var days []int32
-	var stats []int16
-	for _, k := range keys {
-		accounts, subs, providers = append(accounts, k.account), append(subs, k.sub), append(providers, k.provider)
-		days, stats, n = append(days, k.day), append(stats, int16(k.stat)), append(n, t.stats[k])
-	}
-	t.queue(addStats, accounts, subs, providers, days, stats, n, slot)
 }

@@ -17,6 +17,8 @@
 //   - evidence is in the trail, not in ListEvents;
 //   - Relayed does nothing when the fact is a duplicate;
 //   - a retry without an attempt leaves "unknown" as it was;
+//   - the time at which an Accept looks whether a Replay's key is live is that of
+//     its content's id;
 //   - a suppression that has expired is replaced by a new one;
 //   - a holder whose lease ran out may still settle until another claims it,
 //     or surgery acts on it;
@@ -79,6 +81,9 @@ func Run(t *testing.T, e Engine) {
 		{"Tenancy", testTenancy},
 		{"AcceptWhole", testAcceptWhole},
 		{"AcceptDuplicate", testAcceptDuplicate},
+		{"Replay", testReplay},
+		{"ReplayRace", testReplayRace},
+		{"PruneReplays", testPruneReplays},
 		{"Content", testContent},
 		{"ClaimOrder", testClaimOrder},
 		{"ClaimNextDue", testClaimNextDue},
