@@ -1,0 +1,142 @@
+// What pages do beyond plain HTML: times in the reader's zone, copy buttons,
+// "/" for the search, questions before what cannot be undone, and parts that
+// are read again when something happened. No page needs it to work.
+'use strict';
+
+(() => {
+  const zone = (t, mode) => {
+    const at = new Date(t);
+    const pad = n => String(n).padStart(2, '0');
+    const day = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
+    const clock = `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
+    if (mode === 'day') return day;
+    if (mode === 'clock') return clock;
+    if (mode === 'short') return at.toLocaleString(undefined, {day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23'});
+    return `${day} ${clock}`;
+  };
+
+  const dress = root => {
+    for (const t of root.querySelectorAll('time[datetime]')) {
+      if (t.dataset.mode !== 'day') t.textContent = zone(t.dateTime, t.dataset.mode);
+    }
+  };
+
+  document.addEventListener('click', async e => {
+    const copy = e.target.closest('[data-copy]');
+    if (copy) {
+      let done = true;
+      try {
+        await navigator.clipboard.writeText(copy.dataset.copy);
+      } catch {
+        const area = document.createElement('textarea'); // no clipboard without https
+        area.value = copy.dataset.copy;
+        area.className = 'hidden';
+        document.body.append(area);
+        area.select();
+        done = document.execCommand('copy');
+        area.remove();
+      }
+      copy.classList.toggle('done', done);
+      copy.setAttribute('aria-label', done ? 'Copied' : 'Select the text and copy it');
+      setTimeout(() => { copy.classList.remove('done'); copy.setAttribute('aria-label', 'Copy'); }, 2000);
+      return;
+    }
+    for (const open of document.querySelectorAll('details.me[open]')) {
+      if (!open.contains(e.target)) open.open = false;
+    }
+  });
+
+  document.addEventListener('submit', e => {
+    const ask = e.target.dataset.confirm;
+    if (ask && !window.confirm(ask)) {
+      e.preventDefault();
+      return;
+    }
+    const slow = e.target.querySelector('[data-busy]');
+    if (slow) {
+      slow.textContent = slow.dataset.busy;
+      slow.setAttribute('aria-busy', 'true');
+      setTimeout(() => { slow.disabled = true; }, 0);
+    }
+  });
+
+  // A choice that stands alone in its form needs no second click.
+  document.addEventListener('change', e => {
+    if (e.target.matches('[data-submit]')) e.target.form.requestSubmit();
+  });
+
+  document.addEventListener('keydown', e => {
+    if (e.key === 'Escape') {
+      for (const open of document.querySelectorAll('details.me[open]')) {
+        open.open = false;
+        open.querySelector('summary').focus();
+      }
+    }
+    if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey) return;
+    if (e.target.closest('input, textarea, select, [contenteditable]')) return;
+    const find = document.getElementById('find');
+    if (find) {
+      e.preventDefault();
+      find.focus();
+      find.select();
+    }
+  });
+
+  // Live parts: elements with an id and data-live. The same page is read again
+  // and the parts of the same id take each other's place; one that holds the
+  // focus or an open selection waits for the next time.
+  let reading = false;
+  let again = false;
+  const refresh = async () => {
+    if (reading) { again = true; return; }
+    reading = true;
+    try {
+      const answer = await fetch(location.href, {headers: {'X-Part': '1'}, redirect: 'error', cache: 'no-store'});
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      for (const old of document.querySelectorAll('[data-live][id]')) {
+        const part = fresh.getElementById(old.id);
+        if (!part || old.contains(document.activeElement) && document.activeElement !== document.body) continue;
+        const open = [...old.querySelectorAll('details')].map(d => d.open);
+        const scrolled = [...old.querySelectorAll('.scroll')].map(s => s.scrollLeft);
+        dress(part);
+        if (part.innerHTML === old.innerHTML) continue;
+        old.replaceWith(document.adoptNode(part));
+        part.querySelectorAll('details').forEach((d, i) => { if (open[i]) d.open = true; });
+        part.querySelectorAll('.scroll').forEach((s, i) => { s.scrollLeft = scrolled[i] || 0; });
+      }
+    } catch {
+      // the node is restarting, or the session ended: the stream tells
+    } finally {
+      reading = false;
+      if (again) { again = false; setTimeout(refresh, 1000); }
+    }
+  };
+
+  let stream = null;
+  const lamp = () => document.getElementById('live');
+  const follow = on => {
+    if (stream) { stream.close(); stream = null; }
+    const l = lamp();
+    if (l) { l.setAttribute('aria-pressed', String(on)); l.dataset.state = on ? 'waiting' : 'off'; }
+    if (!on) return;
+    stream = new EventSource('/live');
+    stream.addEventListener('hello', () => { if (lamp()) lamp().dataset.state = 'on'; });
+    stream.addEventListener('tick', () => { if (!document.hidden) refresh(); });
+    stream.onerror = () => { if (lamp()) lamp().dataset.state = 'waiting'; };
+  };
+
+  document.addEventListener('DOMContentLoaded', () => {
+    document.documentElement.classList.add('js');
+    dress(document);
+    const l = lamp();
+    if (l) {
+      l.hidden = false;
+      l.addEventListener('click', () => { const on = !stream; follow(on); if (on) refresh(); });
+    }
+    if (document.querySelector('[data-live]')) follow(true);
+    document.addEventListener('visibilitychange', () => { if (!document.hidden && stream) refresh(); });
+    const wrong = document.querySelector('[aria-invalid]');
+    if (wrong) wrong.focus();
+  });
+})();

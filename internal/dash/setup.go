@@ -1,0 +1,127 @@
+package dash
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// installationAccount is the account that init makes: the first row of its
+// table, and until accounts can be added the only one.
+const installationAccount = 1
+
+var setupScreen = screen{Path: "/setup", Routes: []route{
+	{"GET /setup", "", (*Dash).setupForm},
+	{"POST /setup", "", (*Dash).setup},
+}}
+
+// first tells whether nobody may use the dashboard yet.
+func (d *Dash) first(v *visit) (bool, error) {
+	all, err := d.cfg.Store.People(v.ctx(), installationAccount)
+	if err != nil {
+		return false, fmt.Errorf("list the people: %w", err)
+	}
+	return len(all) == 0, nil
+}
+
+func (d *Dash) setupForm(v *visit) error {
+	first, err := d.first(v)
+	if err != nil {
+		return err
+	}
+	if !first {
+		return v.redirect("/login")
+	}
+	return d.show(v, "setup", newForm(url.Values{}))
+}
+
+// setup makes the first person, an owner. The password that init printed
+// proves that it is the operator who asks; it opens nothing once somebody is
+// there.
+func (d *Dash) setup(v *visit) error {
+	f := newForm(v.r.PostForm)
+	network := networkOf(v.r)
+	if wait := d.guard.wait(network, "setup", v.now); wait > 0 {
+		f.Message = "Too many attempts. Try again in " + spell(wait.Round(time.Second)) + "."
+		return d.showStatus(v, http.StatusTooManyRequests, "setup", f)
+	}
+	first, err := d.first(v)
+	if err != nil {
+		return err
+	}
+	if !first {
+		return v.redirect("/login")
+	}
+	p := waypost.Person{Account: installationAccount, Role: waypost.RoleOwner, Created: v.now.Truncate(time.Millisecond)}
+	readPerson(f, &p)
+	password := f.Raw("password")
+	if why := checkPassword(password, p.Email); why != "" {
+		f.wrong("password", "The password "+why+".")
+	}
+	if f.Raw("again") != password {
+		f.wrong("again", "The two passwords differ.")
+	}
+	key, err := d.cfg.Store.Key(v.ctx(), secret.HashKey(f.Get("key")))
+	switch {
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("look for the first password: %w", err)
+	case err != nil || key.Kind != waypost.KeyDashboard || !key.Live(v.now):
+		d.guard.failed(network, "setup", time.Now())
+		f.wrong("key", "This is not the dashboard password that the installation printed; it begins with wpd_.")
+	default:
+		p.Account = key.Account
+	}
+	if !f.OK() {
+		return d.showStatus(v, http.StatusUnprocessableEntity, "setup", f)
+	}
+	if p.Password, err = d.hash(v.ctx(), password); err != nil {
+		return err
+	}
+	p.LastLogin = p.Created
+	if err := d.cfg.Store.CreatePerson(v.ctx(), &p); err != nil {
+		return fmt.Errorf("store the first person: %w", err)
+	}
+	v.person = p
+	d.audit(v, "person.create", fmt.Sprintf("person %d", p.ID), "made the first owner %s", p.Email)
+	if err := d.open(v, &p); err != nil {
+		return err
+	}
+	return v.redirect("/start")
+}
+
+// readPerson reads name and address of a person.
+func readPerson(f *form, p *waypost.Person) {
+	p.Name, p.Email = f.Get("name"), waypost.FoldEmail(f.Get("email"))
+	if len(p.Name) > 100 || hasControl(p.Name) {
+		f.wrong("name", "A name has at most 100 bytes, without control characters.")
+	}
+	if err := waypost.CheckEmail(p.Email); err != nil {
+		f.wrong("email", "This is no e-mail address: "+err.Error()+".")
+	}
+}
+
+func hasControl(s string) bool {
+	for _, c := range s {
+		if c < ' ' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// audit notes what a person did here and not through the API.
+func (d *Dash) audit(v *visit, action, object, format string, args ...any) {
+	a := waypost.Audit{
+		Account: v.account(), At: time.Now().Truncate(time.Millisecond), Actor: v.person.Email,
+		Action: action, Object: object, Text: clip(fmt.Sprintf(format, args...), waypost.MaxText),
+	}
+	if err := d.cfg.Store.AddAudit(v.ctx(), &a); err != nil {
+		d.cfg.Log.ErrorContext(v.ctx(), "cannot write the audit log", "action", action, "error", err)
+	}
+}
