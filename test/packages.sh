@@ -27,6 +27,8 @@ need python3-dkim dkimverify
 need procps pgrep
 need sasl2-bin saslpasswd2
 ls /usr/lib/*/sasl2/libplain.so >/dev/null 2>&1 || missing="$missing libsasl2-modules"
+need chromium chromium
+ls /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf >/dev/null 2>&1 || missing="$missing fonts-dejavu-core"
 need shellcheck shellcheck
 need rpm rpm
 [ -z "$missing" ] && exit 0

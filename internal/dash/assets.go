@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-//go:embed assets templates
+//go:embed assets all:templates
 var files embed.FS
 
 // stamps gives each asset the first digits of its hash: part of its address,

@@ -18,8 +18,8 @@ import (
 )
 
 // handler is the one HTTP door: the API, the agent and its installation, the
-// health of the node, its metrics.
-func handler(c *Config, s store.Store, q *queue.Queue, api http.Handler, agents *agentShelf) http.Handler {
+// health of the node, its metrics, and the pages for people.
+func handler(c *Config, s store.Store, q *queue.Queue, api, front http.Handler, agents *agentShelf) http.Handler {
 	mux := http.NewServeMux()
 	if c.has("api") {
 		mux.Handle("/api/v1/", api)
@@ -31,9 +31,7 @@ func handler(c *Config, s store.Store, q *queue.Queue, api http.Handler, agents 
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, s) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics(q), promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, map[string]string{"product": "Waypost", "version": c.Version, "api": c.PublicURL + "/api/v1", "openapi": c.PublicURL + "/api/v1/openapi.json"})
-	})
+	mux.Handle("/", front)
 	return mux
 }
 

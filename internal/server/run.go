@@ -125,13 +125,18 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{cfg: c, store: s, door: door, queue: q, checker: checker, http: &http.Server{
-		Handler:           handler(c, s, q, a, agents),
+	pages := dashboard(c, s, a)
+	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, http: &http.Server{
+		Handler:           handler(c, s, q, a, front(c, pages), agents),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          httpLog(c.Log),
-	}}, nil
+	}}
+	if pages != nil {
+		n.http.RegisterOnShutdown(pages.Close) // its live streams end only so
+	}
+	return n, nil
 }
 
 // prober runs the connection test of D-13 with this node's resolver. The mail

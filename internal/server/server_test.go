@@ -82,11 +82,14 @@ func TestStartServeStop(t *testing.T) {
 	}
 	url := "http://" + r.HTTP
 	for path, want := range map[string]string{
-		"/healthz": `"ok"`, "/readyz": `"ready"`, "/metrics": "waypost_queue_messages 0", "/": `"Waypost"`,
+		"/healthz": `"ok"`, "/readyz": `"ready"`, "/metrics": "waypost_queue_messages 0",
 	} {
 		if status, body := get(t, url+path); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %.200s", path, status, body)
 		}
+	}
+	if status, body := get(t, url+"/", "Accept", "application/json"); status != 200 || !strings.Contains(body, `"Waypost"`) {
+		t.Errorf("a program's /: %d %.200s", status, body)
 	}
 	if status, body := get(t, url+"/api/v1/account/tpsp/", "X-Account-ApiKey", r.Keys.AccountAPIKey); status != 200 || strings.TrimSpace(body) != "[]" {
 		t.Errorf("providers: %d %s", status, body)
