@@ -31,6 +31,8 @@ need chromium chromium
 ls /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf >/dev/null 2>&1 || missing="$missing fonts-dejavu-core"
 need shellcheck shellcheck
 need rpm rpm
+need pkg-config pkg-config
+pkg-config --exists libcrypto 2>/dev/null || missing="$missing libssl-dev"
 [ -z "$missing" ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/waypost-mail/waypost/internal/dkim"
 )
 
 // version is set by the release build.
@@ -105,8 +107,8 @@ func logger(w io.Writer, level, format string) *slog.Logger {
 
 type versionCmd struct{}
 
-// Run prints the version.
+// Run prints the version, and who does RSA in this build.
 func (versionCmd) Run(e *env) error {
-	_, err := fmt.Fprintln(e.stdout, "waypost", version)
+	_, err := fmt.Fprintf(e.stdout, "waypost %s (RSA by %s)\n", version, dkim.RSAEngine)
 	return err
 }

@@ -2,7 +2,6 @@ package dkim
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -42,13 +41,18 @@ type Key struct{ p *private }
 // unexported fields of what it prints, and a function shows as an address
 // whatever the verb.
 type private struct {
-	alg Algorithm
-	rsa func() *rsa.PrivateKey
-	ed  func() ed25519.PrivateKey
+	alg     Algorithm
+	rsa     func() *rsa.PrivateKey
+	signRSA func(digest [sha256.Size]byte) ([]byte, error)
+	ed      func() ed25519.PrivateKey
 }
 
-func newRSA(k *rsa.PrivateKey) Key {
-	return Key{&private{alg: RSA, rsa: func() *rsa.PrivateKey { return k }}}
+func newRSA(k *rsa.PrivateKey) (Key, error) {
+	sign, err := rsaSigner(k)
+	if err != nil {
+		return Key{}, err
+	}
+	return Key{&private{alg: RSA, rsa: func() *rsa.PrivateKey { return k }, signRSA: sign}}, nil
 }
 
 func newEd25519(k ed25519.PrivateKey) Key {
@@ -61,7 +65,7 @@ func GenerateRSA() (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("generate RSA key: %w", err)
 	}
-	return newRSA(k), nil
+	return newRSA(k)
 }
 
 // GenerateEd25519 makes a new Ed25519 key (RFC 8463).
@@ -123,7 +127,7 @@ func fromRSA(k *rsa.PrivateKey) (Key, error) {
 	if n := k.N.BitLen(); n < minRSABits || n > maxRSABits {
 		return Key{}, fmt.Errorf("parse DKIM key: RSA key of %d bits; receivers accept %d to %d", n, minRSABits, maxRSABits)
 	}
-	return newRSA(k), nil
+	return newRSA(k)
 }
 
 // Marshal returns the private key as PKCS#8 DER, which ParseKey reads. The
@@ -176,7 +180,7 @@ func (p *private) sign(digest [sha256.Size]byte) ([]byte, error) {
 	if p.alg == Ed25519 {
 		return ed25519.Sign(p.ed(), digest[:]), nil
 	}
-	return rsa.SignPKCS1v15(nil, p.rsa(), crypto.SHA256, digest[:])
+	return p.signRSA(digest)
 }
 
 // String names the key type and nothing else.

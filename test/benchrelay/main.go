@@ -46,6 +46,7 @@ type options struct {
 	sessions, rounds int
 	side, dir        string
 	binary, profile  string
+	tags             string
 }
 
 func main() {
@@ -75,6 +76,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.side, "side", "both", "waypost, postfix or both")
 	f.StringVar(&o.dir, "dir", "", "directory on the disk to measure; the system's temporary one without it")
 	f.StringVar(&o.binary, "binary", "", "waypost binary to measure; built from this tree without it")
+	f.StringVar(&o.tags, "tags", "", "build tags of the binary, such as openssl, which needs cgo; releases have none")
 	f.StringVar(&o.profile, "profile", "", "write a CPU profile of one round of Waypost, run inside this process, to this file; compare nothing")
 	if err := f.Parse(args); err != nil {
 		return o, err

@@ -48,8 +48,10 @@ func (b *bench) build(ctx context.Context) error {
 		return nil
 	}
 	b.binary = filepath.Join(b.dir, "waypost")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.binary, "github.com/waypost-mail/waypost/cmd/waypost") //nolint:gosec // our own tree
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", b.tags, "-o", b.binary, "github.com/waypost-mail/waypost/cmd/waypost") //nolint:gosec // our own tree
+	if b.tags == "" {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the server: %w\n%s", err, out)
 	}
