@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -32,9 +33,10 @@ type Config struct {
 	Log     *slog.Logger
 	Version string
 
-	AllowPrivate bool      // providers may be on private addresses (D-14)
-	PublicURL    string    // how the world reaches the API, without a slash at its end; for the reference
-	LegacySunset time.Time // from when v1 is the contract of requests that name none (D-1); zero: never
+	AllowPrivate bool       // providers may be on private addresses (D-14)
+	PublicURL    string     // how the world reaches the API, without a slash at its end; for the reference
+	PseudoIP     netip.Addr // what /account/ip shows (D-8); zero: 192.0.2.1
+	LegacySunset time.Time  // from when v1 is the contract of requests that name none (D-1); zero: never
 }
 
 // API answers requests. Make it with New.
@@ -80,6 +82,8 @@ func (a *API) routes() {
 	a.messageRoutes()
 	a.reportRoutes()
 	a.bounceRoutes()
+	a.subAccountRoutes()
+	a.ipRoutes()
 }
 
 // ServeHTTP answers one request.
@@ -89,7 +93,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") { // D-3
 		r.URL.Path = strings.TrimRight(p, "/")
-		r.URL.RawPath = ""
+		r.URL.RawPath = strings.TrimRight(r.URL.RawPath, "/")
 	}
 	a.huma.Adapter().ServeHTTP(&jsonErrors{ResponseWriter: w, request: r}, r)
 }
