@@ -84,6 +84,7 @@ func (a *API) routes() {
 	a.bounceRoutes()
 	a.subAccountRoutes()
 	a.ipRoutes()
+	a.statRoutes()
 }
 
 // ServeHTTP answers one request.
