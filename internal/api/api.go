@@ -44,6 +44,8 @@ type API struct {
 	cfg  Config
 	keys *keyCache
 	huma huma.API
+
+	cursors pageCursors // where pages of lists ended
 }
 
 // The base path of every operation.
@@ -64,7 +66,7 @@ func New(cfg Config) *API {
 	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	config.DefaultFormat = "application/json"
 	config.Components.SecuritySchemes = securitySchemes()
-	a := &API{cfg: cfg, keys: newKeyCache(cfg.Store)}
+	a := &API{cfg: cfg, keys: newKeyCache(cfg.Store), cursors: newPageCursors()}
 	a.huma = humago.New(mux, config)
 	a.huma.UseMiddleware(a.authorize)
 	a.routes()
@@ -103,6 +105,9 @@ func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {
 		return
+	}
+	if v == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself: an answer that began cannot end well
+		panic(v)
 	}
 	a.cfg.Log.ErrorContext(r.Context(), "BUG: panic while answering a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 	writeError(w, fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details"))
