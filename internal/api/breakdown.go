@@ -185,7 +185,7 @@ func (a *API) nameOf(ctx context.Context, by store.StatBy, key string) (name str
 		return codeWords(int(keyID(key))), nil
 	case store.StatByAll:
 		return "total", nil
-	default:
+	case store.StatByMailbox, store.StatByGroup:
 		return key, nil
 	}
 	if err != nil && !isNotFound(err) {

@@ -117,7 +117,7 @@ func eventView(e foundEvent) Event {
 	return Event{
 		EventID: strconv.FormatInt(e.ID, 10), Groups: append([]string{}, e.head.groups...), IPPoolID: m.Pool, DomainID: m.Domain,
 		TPSPID: e.Provider, MessageType: m.Mailbox.String(), MessageSubject: e.head.subject,
-		AccountID: e.Account, SubAccountID: e.SubAccount, MessageID: e.Event.Message.String(), Type: int(e.Type),
+		AccountID: e.Account, SubAccountID: e.SubAccount, MessageID: e.Message.String(), Type: int(e.Type),
 		From: e.head.from.Email, FromName: e.head.from.Name, To: e.Recipient, ToName: m.To.Name,
 		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
 		EventMetadata: metadataView(&e.Event),
@@ -136,7 +136,7 @@ func metadataView(e *waypost.Event) EventMetadata {
 func eventViewV1(e foundEvent) EventV1 {
 	legacy := metadataView(&e.Event)
 	return EventV1{
-		EventID: strconv.FormatInt(e.ID, 10), MessageID: e.Event.Message.String(), Type: int(e.Type), TypeName: e.Type.String(),
+		EventID: strconv.FormatInt(e.ID, 10), MessageID: e.Message.String(), Type: int(e.Type), TypeName: e.Type.String(),
 		From: e.head.from.Email, To: e.Recipient, Subject: e.head.subject, Groups: append([]string{}, e.head.groups...),
 		SubmittedAt: e.message.SubmittedAt.UnixNano(), Timestamp: e.At.UnixNano(),
 		EventMetadata: EventMetadataV1{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -117,9 +118,11 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace, Lease: c.Lease,
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
+	publicIP, _ := netip.ParseAddr(c.PublicIP) // checked; "" stays the zero one
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
+		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset,
 	})
 	agents, err := newAgentShelf(c)
 	if err != nil {
