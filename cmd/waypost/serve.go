@@ -20,11 +20,12 @@ type settings struct {
 	SMTP                 string          `name:"smtp" help:"Listen address of the bounce processor." placeholder:"ADDR"`
 	Submission           string          `help:"Listen address of SMTP submission." placeholder:"ADDR"`
 	PublicURL            string          `name:"public-url" help:"How the world reaches the HTTP address." placeholder:"URL"`
-	PublicIP             string          `name:"public-ip" help:"Address that /account/ip shows for your own servers." placeholder:"IP"`
-	LegacySunset         string          `help:"Day from which the contract v1 answers requests that name none; until then they are told of it. Never without it." placeholder:"YYYY-MM-DD"`
 	BounceHost           string          `help:"Host that return paths point to." placeholder:"HOST"`
 	DNSResolver          string          `name:"dns-resolver" help:"DNS server to ask; the system's without it." placeholder:"HOST:PORT"`
 	AgentPackages        string          `help:"Directory of the agent's packages that /agent/install.sh installs; agent in the data directory without it." placeholder:"DIR"`
+	TrackIP              bool            `name:"track-ip" help:"Keep the IP addresses of opens, clicks and unsubscriptions." default:"true" negatable:""`
+	TrustedProxies       []string        `help:"Networks of the proxies before this server, whose X-Forwarded-For is believed." placeholder:"CIDR,…"`
+	TrackScheme          string          `help:"http or https, of the tracking hosts of sender domains; that of the public URL without it." placeholder:"SCHEME"`
 	AllowPrivateNetworks bool            `help:"Let providers be on loopback and private addresses."`
 	RetrySchedule        string          `help:"Pauses before each retry of a relay." default:"1h,2h,3h,4h,5h" placeholder:"LIST"`
 	Roles                []string        `help:"What this node does: api, send, bounce, track, submission, dash, or all." default:"all"`
@@ -41,16 +42,11 @@ func (s *settings) server(e *env) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, usageError{err}
 	}
-	var sunset time.Time
-	if s.LegacySunset != "" {
-		if sunset, err = time.Parse(time.DateOnly, s.LegacySunset); err != nil {
-			return server.Config{}, usageError{fmt.Errorf("legacy-sunset: %q is no day such as 2027-01-31", s.LegacySunset)}
-		}
-	}
 	c := server.Config{
 		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
-		PublicURL: s.PublicURL, PublicIP: s.PublicIP, LegacySunset: sunset, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver,
-		AgentPackages:        s.AgentPackages,
+		PublicURL: s.PublicURL, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver,
+		AgentPackages: s.AgentPackages,
+		ForgetIP:      !s.TrackIP, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
 		Sessions: s.Sessions, Grace: s.Grace, Lease: s.Lease,
 		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -33,10 +32,9 @@ type Config struct {
 	Log     *slog.Logger
 	Version string
 
-	AllowPrivate bool       // providers may be on private addresses (D-14)
-	PublicURL    string     // how the world reaches the API, without a slash at its end; for the reference
-	PseudoIP     netip.Addr // what /account/ip shows (D-8); zero: 192.0.2.1
-	LegacySunset time.Time  // from when v1 is the contract of requests that name none (D-1); zero: never
+	AllowPrivate bool      // providers may be on private addresses (D-14)
+	PublicURL    string    // how the world reaches the API, without a slash at its end; for the reference
+	LegacySunset time.Time // from when v1 is the contract of requests that name none (D-1); zero: never
 }
 
 // API answers requests. Make it with New.
@@ -44,8 +42,6 @@ type API struct {
 	cfg  Config
 	keys *keyCache
 	huma huma.API
-
-	cursors pageCursors // where pages of lists ended
 }
 
 // The base path of every operation.
@@ -66,7 +62,7 @@ func New(cfg Config) *API {
 	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	config.DefaultFormat = "application/json"
 	config.Components.SecuritySchemes = securitySchemes()
-	a := &API{cfg: cfg, keys: newKeyCache(cfg.Store), cursors: newPageCursors()}
+	a := &API{cfg: cfg, keys: newKeyCache(cfg.Store)}
 	a.huma = humago.New(mux, config)
 	a.huma.UseMiddleware(a.authorize)
 	a.routes()
@@ -84,9 +80,6 @@ func (a *API) routes() {
 	a.messageRoutes()
 	a.reportRoutes()
 	a.bounceRoutes()
-	a.subAccountRoutes()
-	a.ipRoutes()
-	a.statRoutes()
 }
 
 // ServeHTTP answers one request.
@@ -96,7 +89,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") { // D-3
 		r.URL.Path = strings.TrimRight(p, "/")
-		r.URL.RawPath = strings.TrimRight(r.URL.RawPath, "/")
+		r.URL.RawPath = ""
 	}
 	a.huma.Adapter().ServeHTTP(&jsonErrors{ResponseWriter: w, request: r}, r)
 }
@@ -105,9 +98,6 @@ func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {
 		return
-	}
-	if v == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself: an answer that began cannot end well
-		panic(v)
 	}
 	a.cfg.Log.ErrorContext(r.Context(), "BUG: panic while answering a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 	writeError(w, fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details"))

@@ -167,15 +167,3 @@ func (c *keyCache) forget(hash [32]byte) {
 	delete(c.known, hash)
 	c.mu.Unlock()
 }
-
-// forgetIf drops keys from memory, so that one that was revoked here is
-// refused at once.
-func (c *keyCache) forgetIf(gone func(*waypost.APIKey) bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for hash, k := range c.known {
-		if gone(&k.key) {
-			delete(c.known, hash)
-		}
-	}
-}

@@ -40,26 +40,26 @@ type DefaultPoolRequest struct {
 	Name string `json:"ippool"`
 }
 
-func (a *API) createPool(ctx context.Context, in *raw) (foundPool, error) {
+func (a *API) createPool(ctx context.Context, in *raw) (IPPool, error) {
 	req, err := decode[PoolRequest](in.RawBody)
 	if err != nil {
-		return foundPool{}, err
+		return IPPool{}, err
 	}
 	p := waypost.Pool{Account: caller(ctx).Account, Failover: true, Created: time.Now().Truncate(time.Millisecond)}
 	if req.TPSPs == nil {
 		req.TPSPs = []number{}
 	}
 	if err := a.plan(ctx, &req, &p); err != nil {
-		return foundPool{}, err
+		return IPPool{}, err
 	}
 	if err := a.cfg.Store.CreatePool(ctx, &p); err != nil {
 		if errors.Is(err, store.ErrExists) {
-			return foundPool{}, poolTaken(p.Name)
+			return IPPool{}, poolTaken(p.Name)
 		}
-		return foundPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
+		return IPPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
 	}
 	a.audit(ctx, "pool.create", fmt.Sprintf("pool %d", p.ID), "created pool %q with strategy %d", p.Name, p.Strategy)
-	return a.nested(ctx, &p)
+	return a.poolView(ctx, &p)
 }
 
 func (a *API) pool(ctx context.Context, id int64) (waypost.Pool, error) {
@@ -73,28 +73,28 @@ func (a *API) pool(ctx context.Context, id int64) (waypost.Pool, error) {
 	return p, nil
 }
 
-func (a *API) updatePool(ctx context.Context, in *idBody) (foundPool, error) {
+func (a *API) updatePool(ctx context.Context, in *idBody) (IPPool, error) {
 	p, err := a.pool(ctx, in.ID)
 	if err != nil {
-		return foundPool{}, err
+		return IPPool{}, err
 	}
 	req, err := decode[PoolRequest](in.RawBody)
 	if err != nil {
-		return foundPool{}, err
+		return IPPool{}, err
 	}
 	if err := a.plan(ctx, &req, &p); err != nil {
-		return foundPool{}, err
+		return IPPool{}, err
 	}
 	switch err := a.cfg.Store.UpdatePool(ctx, &p); {
 	case errors.Is(err, store.ErrExists):
-		return foundPool{}, poolTaken(p.Name)
+		return IPPool{}, poolTaken(p.Name)
 	case isNotFound(err):
-		return foundPool{}, notFound("pool", in.ID)
+		return IPPool{}, notFound("pool", in.ID)
 	case err != nil:
-		return foundPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
+		return IPPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
 	}
 	a.audit(ctx, "pool.update", fmt.Sprintf("pool %d", p.ID), "changed pool %q: strategy %d, metadata %s", p.Name, p.Strategy, p.Metadata)
-	return a.nested(ctx, &p)
+	return a.poolView(ctx, &p)
 }
 
 func poolTaken(name string) *Error {

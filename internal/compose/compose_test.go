@@ -124,7 +124,7 @@ func TestShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, o := testMessage(), testOptions(t)
+		m, o := testMessage(), s.options(t)
 		if s.message != nil {
 			s.message(&m)
 		}
@@ -315,7 +315,7 @@ func TestPreheaderPlace(t *testing.T) {
 		"<body":                              "|<body",
 		"\xff\x00\r\n<body>\xfe":             "\xff\x00\r\n<body>|\xfe",
 	} {
-		at := preheaderPlace([]byte(doc))
+		at := layoutOf([]byte(doc), true).preheader
 		if got := doc[:at] + "|" + doc[at:]; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/compose/merge"
 	"github.com/waypost-mail/waypost/internal/dkim"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // DefaultHeaderPrefix begins the names of the five fields that mail servers
@@ -28,7 +29,8 @@ type Options struct {
 	HeaderPrefix string        // "" : DefaultHeaderPrefix
 	Signers      []dkim.Signer // none: the message goes unsigned
 	SenderDomain string        // the verified domain, as A-labels: host of Message-ID and return path
-	Now          time.Time     // time of the signature, and Date of a message without SubmittedAt
+	Track        *track.Site   // where opens, clicks and unsubscriptions go; nil: nothing is tracked
+	Now          time.Time     // time of the signature, of the tokens, and Date of a message without SubmittedAt
 }
 
 // Signed is a finished message with its envelope. The zero Signed is empty.
@@ -62,22 +64,20 @@ func (p *Prepared) Message(m *waypost.Message, o Options) (Signed, error) {
 	}
 
 	// 1. Merge: the recipient's variables before those of the call (D-24).
-	r, err := p.merge(m)
+	// The reserved name comes first of all.
+	unsubscribe := unsubscribeURL(m, &o)
+	r, err := p.merge(m, unsubscribe)
 	if err != nil {
 		return fail(err)
 	}
 
-	// 2. The pre-header, hidden at the start of the HTML.
-	if len(r.preText) > 0 && p.html != nil {
-		r.html = insertPreheader(r.html, r.preText)
-	}
-
-	// 3. Tracking belongs here, before any byte is encoded: the open pixel
-	// and the links in r.html, then the List-Unsubscribe fields below (D-23).
+	// 2. and 3. The pre-header, hidden at the start of the HTML, the open pixel
+	// and the links, before any byte is encoded (D-23).
+	p.follow(&r, m, &o)
 
 	// 4. Header.
 	f := fields{buf: make([]byte, 0, p.room(&r))}
-	if err := p.header(&f, m, &o, r.subject); err != nil {
+	if err := p.header(&f, m, &o, r.subject, unsubscribe); err != nil {
 		return fail(err)
 	}
 
@@ -101,14 +101,14 @@ func (p *Prepared) Message(m *waypost.Message, o Options) (Signed, error) {
 type rendered struct{ subject, preText, html, text []byte }
 
 // merge runs the templates.
-func (p *Prepared) merge(m *waypost.Message) (r rendered, err error) {
+func (p *Prepared) merge(m *waypost.Message, unsubscribe string) (r rendered, err error) {
 	var scopes []any
 	if !p.static {
 		own, err := decodeVariables(m.Variables)
 		if err != nil {
 			return r, err
 		}
-		scopes = []any{own, p.variables}
+		scopes = []any{map[string]string{unsubscribeName: unsubscribe}, own, p.variables}
 	}
 	for _, t := range [...]struct {
 		part string
@@ -150,7 +150,7 @@ func decodeVariables(text []byte) (map[string]any, error) {
 }
 
 // header writes everything down to the customer's own fields.
-func (p *Prepared) header(f *fields, m *waypost.Message, o *Options, subject []byte) error {
+func (p *Prepared) header(f *fields, m *waypost.Message, o *Options, subject []byte, unsubscribe string) error {
 	date := m.SubmittedAt
 	if date.IsZero() {
 		date = o.Now
@@ -182,6 +182,7 @@ func (p *Prepared) header(f *fields, m *waypost.Message, o *Options, subject []b
 	}
 	f.line("Message-ID", id)
 	f.line("MIME-Version", "1.0")
+	p.listUnsubscribe(f, unsubscribe)
 	return p.marks(f, m, o.HeaderPrefix)
 }
 

@@ -26,6 +26,8 @@ type Prepared struct {
 	inline [][]byte // encoded parts that the HTML shows
 	files  [][]byte // encoded attachments
 
+	tracking tracking
+
 	size, templates int // bytes held; bytes of template source
 }
 
@@ -79,6 +81,7 @@ func Prepare(c *waypost.Content) (*Prepared, error) {
 		}
 	}
 	p.measure(c)
+	p.prepareTracking(c)
 	return p, nil
 }
 

@@ -47,13 +47,12 @@ func expected(t *testing.T, s *shape) seen {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := p.merge(&m)
+	o := s.options(t)
+	r, err := p.merge(&m, unsubscribeURL(&m, &o))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.preText) > 0 {
-		r.html = insertPreheader(r.html, r.preText)
-	}
+	p.follow(&r, &m, &o)
 	want := seen{
 		From: pairs(s.content.From), To: pairs(m.To), Cc: pairs(m.Cc...), Subject: string(r.subject),
 		MessageID: "<" + m.ID.String() + "@sp-bounce.shop.example>",

@@ -8,6 +8,7 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/dkim"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 var (
@@ -117,12 +118,31 @@ func shapes() []shape {
 			Text:    ".\n..two\nFrom here\nends in blank \nends in tab\t\n" + strings.Repeat("x", 2000) + "\n--=_" + testID.String() + "\n\x01 \x7f =3D\r\rlone CR\r\nlast line without end",
 			Headers: []waypost.Header{{Name: "References", Value: strings.Repeat("<0123456789@host.example> ", 30)}, {Name: "X-Long", Value: strings.Repeat("y", 1000)}},
 		}, nil, []string{"text/plain"}},
+		{"tracked", waypost.Content{
+			From: shop, Subject: "With links", PreText: "Look", TrackOpens: true, TrackClicks: true,
+			HTML: "<html><BODY>\n<p>Dear {{name}}, <A HREF=https://shop.example/order/{{order.id}}?a=1&amp;copy=2>your order</A> and " +
+				"<a class='x' href='HTTPS://shop.example/&quot;offers&quot;/'>offers</a>.\n" +
+				"<a href=\"{{unsubscribe}}\">No more</a> <a href=mailto:help@shop.example>Help</a></p>\n</BODY></html>\n",
+			Text: "Your order: https://shop.example/order/{{order.id}}.\nNo more: {{unsubscribe}}\n",
+		}, nil, []string{"multipart/alternative", "text/plain", "text/html"}},
 		{"empty", waypost.Content{From: waypost.Address{Email: "news@shop.example"}}, func(m *waypost.Message) { m.To.Name = "" }, []string{"text/plain"}},
 		{"smtputf8", waypost.Content{From: shop, Subject: "Raw mailbox", Text: "Hi\n"}, func(m *waypost.Message) {
 			m.To = waypost.Address{Name: "用户", Email: "用户@例え.example"}
 			m.Recipient = m.To.Email
 		}, []string{"text/plain"}},
 	}
+}
+
+// testSite makes the tracking URLs of tests.
+var testSite = &track.Site{Keys: track.NewKeys(1, map[byte][]byte{1: []byte("a key for tests")}), Base: "https://track.shop.example"}
+
+// options are those of a message; a shape that wants tracking has a site.
+func (s *shape) options(tb testing.TB) Options {
+	o := testOptions(tb)
+	if s.content.TrackClicks {
+		o.Track = testSite
+	}
+	return o
 }
 
 func (s *shape) compose(tb testing.TB) Signed {
@@ -135,7 +155,7 @@ func (s *shape) compose(tb testing.TB) Signed {
 	if s.message != nil {
 		s.message(&m)
 	}
-	signed, err := p.Message(&m, testOptions(tb))
+	signed, err := p.Message(&m, s.options(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}

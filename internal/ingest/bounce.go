@@ -227,7 +227,7 @@ func feedbackFact(r *store.Report, m *waypost.Message, p *bounce.Report, f *stor
 	case "abuse", "fraud":
 		r.Verdict, f.Event.Type, f.Once, s.Reason = store.VerdictComplaint, waypost.CSSpamReport, "complaint", waypost.SuppressComplaint
 	case "opt-out":
-		r.Verdict, f.Event.Type, f.Once, s.Reason = store.VerdictUnsubscribe, waypost.CSUnsubscribe, "unsubscribe", waypost.SuppressUnsubscribe
+		r.Verdict, f.Event.Type, f.Once, s.Reason = store.VerdictUnsubscribe, waypost.CSUnsubscribe, onceUnsubscribe, waypost.SuppressUnsubscribe
 	default:
 		r.Note = "feedback of the type \"" + kind + "\"; only abuse, fraud and opt-out count"
 		return nil

@@ -10,6 +10,8 @@
 //   - [Door.Bounce]: a mail that came back becomes a bounce, a complaint, an
 //     opt-out, or a kept report that counts for nothing; [SMTP] is the listener
 //     that takes such mails, and [Door.Reclassify] a person's word on one.
+//   - [Door.Track]: visits to tracking URLs become CSOpen, CSClick and
+//     CSUnsubscribe; the last suppresses.
 //
 // Dedupe, suppression and counters go into the transaction of the event they
 // belong to: the store does that, from what this package hands it. Two counters
@@ -26,6 +28,6 @@
 // of the provider that reports it, its text is bounded and cleaned, and its
 // time cannot lie in the future.
 //
-// It stands on the second floor: it imports the root package, store and
-// bounce. The SMTP server below the listener is go-smtp.
+// It stands on the second floor: it imports the root package, store, bounce
+// and track. The SMTP server below the listener is go-smtp.
 package ingest

@@ -94,6 +94,7 @@ type domains struct {
 type signing struct {
 	name    string
 	signers []dkim.Signer
+	track   string // the verified tracking host, "" without
 	read    time.Time
 }
 
@@ -129,6 +130,9 @@ func (d *domains) get(ctx context.Context, id int64) (signing, error) {
 		return signing{}, fmt.Errorf("DKIM key of %s: %w", domain.Name, err)
 	}
 	s.signers = []dkim.Signer{{Domain: domain.Name, Selector: domain.Selector, Key: key}}
+	if domain.Verified(waypost.RecordTrack) {
+		s.track = domain.Record(waypost.RecordTrack).Host
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.all) > 10_000 {

@@ -27,6 +27,7 @@ type Config struct {
 	Resolver     *net.Resolver         // default the system's
 	HeaderPrefix string                // default "X-Sendpost-" (D-25)
 	MX           MXResolver            // default: none, consumer domains alone are classified (D-17)
+	Track        *Tracking             // default: nothing is tracked (D-27)
 
 	Sessions      int           // SMTP sessions per provider, default 20
 	PerSession    int           // messages per session, default 500

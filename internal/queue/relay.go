@@ -112,7 +112,7 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable) (smtp.Re
 	}
 	defer q.composing.Release(weight)
 	signed, err := prepared.Message(&c.Message, compose.Options{
-		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, SenderDomain: domain.name, Now: time.Now(),
+		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
 	})
 	if err != nil {
 		return smtp.Reply{}, &notReady{drop: waypost.DropUnrenderable, err: fmt.Errorf("render: %w", err)}

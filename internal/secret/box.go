@@ -3,7 +3,9 @@ package secret
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,7 +20,14 @@ import (
 type Box struct {
 	sealer byte
 	keys   map[byte]cipher.AEAD
+	roots  map[byte][]byte // what Derive derives from
 }
+
+// String hides the keys.
+func (*Box) String() string { return "[key file]" }
+
+// GoString hides the keys from %#v.
+func (*Box) GoString() string { return "[key file]" }
 
 // ErrOpen is returned for a value that no key of the box opens, or that was
 // sealed for another place.
@@ -59,7 +68,7 @@ func Open(path string) (*Box, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	b := &Box{keys: map[byte]cipher.AEAD{}}
+	b := &Box{keys: map[byte]cipher.AEAD{}, roots: map[byte][]byte{}}
 	for i, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
 		if err := b.add(strings.TrimSpace(line)); err != nil {
 			return nil, fmt.Errorf("key file %s, line %d: %w", path, i+1, err)
@@ -92,8 +101,21 @@ func (b *Box) add(line string) error {
 	if len(b.keys) == 0 {
 		b.sealer = number
 	}
-	b.keys[number] = aead
+	b.keys[number], b.roots[number] = aead, key
 	return nil
+}
+
+// Derive makes keys of 32 bytes for one purpose, such as "tracking token", from
+// each key of the file (RFC 5869): with their numbers, and the number of the
+// one that seals. Keys of different purposes say nothing about each other.
+func (b *Box) Derive(purpose string) (first byte, keys map[byte][]byte, err error) {
+	keys = map[byte][]byte{}
+	for number, root := range b.roots {
+		if keys[number], err = hkdf.Key(sha256.New, root, nil, "waypost "+purpose, 32); err != nil {
+			return 0, nil, fmt.Errorf("derive the key for %s: %w", purpose, err)
+		}
+	}
+	return b.sealer, keys, nil
 }
 
 // Seal encrypts plain for one place, such as "provider password". Opening

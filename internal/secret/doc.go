@@ -7,7 +7,8 @@
 // Those that must be used again (SMTP passwords, DKIM keys) are sealed with
 // AES-256-GCM under a key file that lies outside the database: see [Box]. A
 // sealed value names the key that sealed it, so keys can be rotated, and is
-// bound to the row it belongs to, so it cannot be moved to another.
+// bound to the row it belongs to, so it cannot be moved to another. Other
+// packages get keys of their own from the same file: see [Box.Derive].
 //
 // The package stands on the ground floor and imports nothing of ours.
 package secret

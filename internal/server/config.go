@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // Config is everything that can be set; cmd/waypost fills it from flags,
@@ -26,13 +26,14 @@ type Config struct {
 	Submission string // listen address of SMTP submission
 
 	PublicURL   string // how the world reaches HTTP; "" : http://{HTTP}
-	PublicIP    string // what /account/ip shows (D-8); "" : 192.0.2.1
 	BounceHost  string // where return paths point (D-29); "" : the host of PublicURL
 	DNSResolver string // "host:port"; "" : the system's
 
 	AgentPackages string // directory of the packages that /agent/ hands out; "" : agent in Data
 
-	LegacySunset time.Time // from when v1 answers requests that name no contract (D-1); zero: never
+	ForgetIP       bool     // do not keep the addresses of opens and clicks
+	TrustedProxies []string // CIDR prefixes whose X-Forwarded-For is believed
+	TrackScheme    string   // of the tracking hosts of sender domains: http, https, or "" for that of PublicURL
 
 	AllowPrivateNetworks bool // providers on loopback and private addresses (D-14)
 	RetrySchedule        waypost.RetrySchedule
@@ -73,11 +74,6 @@ func (c *Config) Check() error {
 			bad = append(bad, fmt.Errorf("public-url: %q is no http or https URL", c.PublicURL))
 		}
 	}
-	if c.PublicIP != "" {
-		if _, err := netip.ParseAddr(c.PublicIP); err != nil {
-			bad = append(bad, fmt.Errorf("public-ip: %q is no IP address", c.PublicIP))
-		}
-	}
 	if c.BounceHost != "" {
 		if err := waypost.CheckDomain(c.BounceHost); err != nil {
 			bad = append(bad, fmt.Errorf("bounce-host: %q %w", c.BounceHost, err))
@@ -90,6 +86,12 @@ func (c *Config) Check() error {
 		if d != 0 && d < 24*time.Hour {
 			bad = append(bad, fmt.Errorf("%s: must be at least 24h, or 0 to keep everything", name))
 		}
+	}
+	if _, err := track.ParseNetworks(c.TrustedProxies); err != nil {
+		bad = append(bad, fmt.Errorf("trusted-proxies: %w", err))
+	}
+	if c.TrackScheme != "" && c.TrackScheme != "http" && c.TrackScheme != "https" {
+		bad = append(bad, fmt.Errorf("track-scheme: %q is neither http nor https", c.TrackScheme))
 	}
 	for _, r := range c.Roles {
 		if r != "all" && !slices.Contains(roles, r) {

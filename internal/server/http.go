@@ -15,11 +15,12 @@ import (
 
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // handler is the one HTTP door: the API, the agent and its installation, the
-// health of the node, its metrics, and the pages for people.
-func handler(c *Config, s store.Store, q *queue.Queue, api, front http.Handler, agents *agentShelf) http.Handler {
+// health of the node, its metrics, tracking URLs, and the pages for people.
+func handler(c *Config, s store.Store, q *queue.Queue, api, front http.Handler, agents *agentShelf, tracker *track.Tracker) http.Handler {
 	mux := http.NewServeMux()
 	if c.has("api") {
 		mux.Handle("/api/v1/", api)
@@ -30,7 +31,12 @@ func handler(c *Config, s store.Store, q *queue.Queue, api, front http.Handler, 
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, s) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics(q), promhttp.HandlerOpts{}))
+	counted := metrics(q)
+	if tracker != nil {
+		mux.Handle(track.Root, tracker)
+		counted.MustRegister(trackMetrics(tracker)...)
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(counted, promhttp.HandlerOpts{}))
 	mux.Handle("/", front)
 	return mux
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +18,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // Ready says where a started server listens; "-" for a role it does not have.
@@ -98,6 +98,7 @@ type node struct {
 	door    *ingest.Door
 	queue   *queue.Queue
 	checker *senderdomain.Checker
+	tracker *track.Tracker // nil without the role track
 	http    *http.Server
 }
 
@@ -113,24 +114,31 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		return nil, err
 	}
 	door := ingest.New(s, judge)
+	keys, err := trackingKeys(box)
+	if err != nil {
+		return nil, err
+	}
+	tracker, err := newTracker(c, keys, door)
+	if err != nil {
+		return nil, err
+	}
 	q := queue.New(queue.Config{
 		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
 		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace, Lease: c.Lease,
+		Track: trackingSite(c, keys),
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
-	publicIP, _ := netip.ParseAddr(c.PublicIP) // checked; "" stays the zero one
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
-		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset,
 	})
 	agents, err := newAgentShelf(c)
 	if err != nil {
 		return nil, err
 	}
 	pages := dashboard(c, s, a)
-	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, http: &http.Server{
-		Handler:           handler(c, s, q, a, front(c, pages), agents),
+	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, tracker: tracker, http: &http.Server{
+		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -171,6 +179,7 @@ func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) e
 	if n.cfg.has("send") {
 		work.Go(func() error { return n.queue.Run(queueCtx) })
 	}
+	work.Go(func() error { return n.follow(queueCtx) }) // stopped after the last request
 	if n.cfg.has("api") {
 		work.Go(func() error { return n.checker.Run(failed) })
 		work.Go(func() error { return retention(failed, n.store, n.cfg.Retention, n.cfg.Log) })
