@@ -1,6 +1,9 @@
 package waypost
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Webhook is a URL of a customer's that is told of events (sendpost.md, f).
 type Webhook struct {
@@ -75,6 +78,29 @@ const (
 	DisabledAfter = 100
 )
 
+// Attempted notes on the webhook what became of an attempt of one of its
+// deliveries (D-38). One that is disabled already stays so.
+func (w *Webhook) Attempted(d *Delivery, now time.Time) {
+	if d.State == DeliveryDone {
+		w.Delivered++
+		w.Failures = 0
+		if w.State == WebhookDegraded {
+			w.State = WebhookActive
+		}
+		return
+	}
+	w.Failed++
+	w.Failures++
+	switch {
+	case !w.Enabled || w.State == WebhookDisabled:
+	case w.Failures >= DisabledAfter:
+		w.State, w.Enabled, w.DisabledAt = WebhookDisabled, false, now
+		w.DisabledReason = fmt.Sprintf("%d deliveries in a row failed, the last one so: %s", w.Failures, d.Error)
+	case w.Failures >= DegradedAfter:
+		w.State = WebhookDegraded
+	}
+}
+
 // WebhookSchedule are the pauses before each retry of a delivery (sendpost.md,
 // f); after the last it is a dead letter.
 var WebhookSchedule = []time.Duration{time.Minute, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 24 * time.Hour}
@@ -95,6 +121,8 @@ type Delivery struct {
 	Status  int    // HTTP status of the last attempt, 0 without an answer
 	Error   string // of the last attempt, "" when it went well; at most 500 bytes
 	Took    time.Duration
+
+	Lease int64 // the store's own mark of a claim: a later claim has another; 0 otherwise
 }
 
 // DeliveryState says where a delivery stands. The numbers are stored.

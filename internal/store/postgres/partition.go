@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	monthsAhead  = 3
-	tendInterval = 12 * time.Hour
+	monthsAhead   = 3
+	partitionName = "event_2006_01" // a month's, as a layout of package time
+	tendInterval  = 12 * time.Hour
 	// tableLock is the key of the advisory lock under which partitions are made.
 	tableLock = 0x77617970
 )
@@ -54,7 +55,7 @@ func (d *DB) makePartitions(ctx context.Context) error {
 }
 
 func (d *DB) makePartition(ctx context.Context, from, to time.Time) error {
-	name := "event_" + from.Format("2006_01")
+	name := from.Format(partitionName)
 	var exists bool
 	if err := d.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, name).Scan(&exists); err != nil || exists {
 		return err

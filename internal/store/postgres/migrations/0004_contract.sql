@@ -87,7 +87,8 @@ CREATE TABLE webhook (
 );
 
 -- webhook is 0 for the endpoint of a message's own call. A lease is due moved
--- forward. took is in nanoseconds. Rows come and go as those of queue.
+-- forward and the mark of its claim. took is in nanoseconds. Rows come and go as
+-- those of queue.
 CREATE TABLE delivery (
   id       bigint   GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   account  bigint   NOT NULL,
@@ -101,6 +102,7 @@ CREATE TABLE delivery (
   attempt  integer  NOT NULL DEFAULT 0,
   status   integer  NOT NULL DEFAULT 0,
   state    smallint NOT NULL DEFAULT 0,
+  lease    bigint   NOT NULL DEFAULT 0,
   error    text     NOT NULL DEFAULT ''
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX delivery_due ON delivery (webhook, due, id) WHERE state = 0;
