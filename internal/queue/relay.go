@@ -172,7 +172,7 @@ func (q *Queue) settle(ctx context.Context, c *store.Claimable, write func(conte
 		case err == nil:
 			return
 		case errors.Is(err, store.ErrLost):
-			q.cfg.Log.WarnContext(ctx, "the lease ran out before the outcome was stored; another worker has the message", "message", c.Message.ID.String())
+			q.cfg.Log.WarnContext(ctx, "the message was no longer held when its outcome came: its lease ran out, or the agent reported it meanwhile", "message", c.Message.ID.String())
 			return
 		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
 			q.cfg.Log.ErrorContext(ctx, "cannot store the outcome of a message; it is tried again when its lease ends", "message", c.Message.ID.String(), "error", err)

@@ -53,8 +53,12 @@ type Fact struct {
 	// Deferral notes the reply as the message's last deferral instead of
 	// storing an event.
 	Deferral bool
-	// Relayed says that the fact proves that the provider took the message: a
-	// message whose last attempt is unknown (D-20) is finished as CSSent first.
+	// Relayed says that the fact proves that the provider took the message: one
+	// that waits though its last attempt is unknown (D-20) is finished as CSSent
+	// first. So is one whose last attempt came before Event.At; in the place of
+	// an attempt stands the claim while somebody holds it, or when the lease of
+	// one who died has run out, and else its acceptance. Who holds it gets
+	// ErrLost from Settle.
 	Relayed bool
 	// Suppress is stored with the event when the event is, unless nil.
 	Suppress *waypost.Suppression

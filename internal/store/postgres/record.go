@@ -194,9 +194,14 @@ func (t *tx) claimKeys(ctx context.Context, all []*fact, kind int16, key func(*f
 	return fresh, err
 }
 
-// finishUnknown deletes the rows of messages whose last attempt is unknown.
-const finishUnknown = `DELETE FROM queue q USING unnest($1::uuid[], $2::bigint[]) AS v(message, at), message m
-WHERE q.message = v.message AND m.id = q.message AND q.unknown AND v.at IS NOT NULL
+// finishProven deletes the rows of messages that the provider has taken, says
+// evidence of the time given: those whose last attempt is unknown, and those
+// whose last attempt, or claim when somebody holds or held them, or acceptance
+// came before it. Who claimed such a row has died, or is told by Settle that it
+// is no longer held.
+const finishProven = `DELETE FROM queue q USING unnest($1::uuid[], $2::bigint[]) AS v(message, at), message m
+WHERE q.message = v.message AND m.id = q.message AND (q.unknown OR v.at > CASE WHEN q.lease <> 0 THEN q.claimed
+  ELSE coalesce((SELECT max(a.at) FROM attempt a WHERE a.message = q.message), m.submitted) END)
 RETURNING m.id, m.account, m.sub_account, q.provider, m.recipient, q.attempt, ` + facetColumns
 
 // relayed finishes the messages that facts prove to have been taken, and gives
@@ -220,7 +225,7 @@ func (t *tx) relayed(ctx context.Context, all []*fact) (map[waypost.UUID]waypost
 	for i, id := range ids {
 		ats[i] = latest[id.Bytes]
 	}
-	rows, err := t.conn.Query(ctx, finishUnknown, ids, ats)
+	rows, err := t.conn.Query(ctx, finishProven, ids, ats)
 	if err != nil {
 		return nil, err
 	}

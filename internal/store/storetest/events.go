@@ -128,11 +128,13 @@ func testRecordRelayed(t *testing.T, e Engine) {
 		t.Fatalf("the fact's own event: %+v", last)
 	}
 
-	// A message whose last attempt is known to have failed waits on.
+	// What was seen before the last attempt, which is known to have failed, proves
+	// nothing about it: the message waits on.
 	fact = store.Fact{Event: f.event(waypost.CSDelivered, &known.Message, waypost.SourceAgent), Relayed: true}
+	fact.Event.At = f.now.Add(-time.Minute)
 	f.equal("stored", f.record(fact), store.Stored)
 	if f.trail(known.Message.ID).Waiting == nil {
-		t.Fatal("a message whose attempt failed was finished by evidence")
+		t.Fatal("a message whose attempt failed was finished by evidence from before")
 	}
 
 	// A deferral proves it as well, and says no more than the message's id.

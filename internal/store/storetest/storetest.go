@@ -114,6 +114,7 @@ func Run(t *testing.T, e Engine) {
 		{"RecordOnce", testRecordOnce},
 		{"RecordDeferral", testRecordDeferral},
 		{"RecordRelayed", testRecordRelayed},
+		{"RelayedEvidence", testRelayedEvidence},
 		{"RecordSuppress", testRecordSuppress},
 		{"Reports", testReports},
 		{"ReportsTenancy", testReportsTenancy},
