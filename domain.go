@@ -23,6 +23,9 @@ type SenderDomain struct {
 	// DirectBounce asks for MX and SPF records at the bounce host of the domain
 	// itself instead of the CNAME (D-29).
 	DirectBounce bool
+	// DNSProvider is who runs the domain's name servers, as the last check saw
+	// them; "" when unknown.
+	DNSProvider string
 }
 
 // DKIMKey is a key of a sender domain beside its first.
@@ -31,6 +34,7 @@ type DKIMKey struct {
 	Role     DKIMRole
 	Key      Sealed // PKCS #8
 	Created  time.Time
+	Until    time.Time // of a retired key: when it is forgotten and its record may go
 }
 
 // DKIMRole says what a further key is for. The words are stored.
@@ -66,12 +70,14 @@ const (
 type DNSRecord struct {
 	Kind     RecordKind
 	Host     string // fully qualified, without the final dot
-	Type     string // "TXT" or "CNAME"
-	Value    string // what it must say
+	Type     string // "TXT", "CNAME" or "MX"
+	Value    string // what it must say; of an MX the host alone
 	Verified bool
 	Found    string // what the last look-up found, "" when nothing
 	Failure  string // why it does not verify, in words; "" when it does or was never looked up
 	Failures int    // failed checks in a row; a verified record is withdrawn after three (D-30)
+	// Since is when the record was first asked for; zero: as long as the domain.
+	Since time.Time `json:",omitzero"`
 }
 
 // Record finds the domain's record of a kind, nil when there is none.
@@ -84,8 +90,35 @@ func (d *SenderDomain) Record(kind RecordKind) *DNSRecord {
 	return nil
 }
 
-// Verified tells whether the record of a kind was found as asked.
+// Verified tells whether the record of a kind was found as asked. The return
+// path is also verified by its two records at the domain itself, with
+// DirectBounce (D-29); the CNAME that they replace counts until they are found,
+// so that changing over costs no mail.
 func (d *SenderDomain) Verified(kind RecordKind) bool {
-	r := d.Record(kind)
-	return r != nil && r.Verified
+	if r := d.Record(kind); r != nil && r.Verified {
+		return true
+	}
+	return kind == RecordReturnPath && d.DirectBounce && d.Verified(RecordBounceMX) && d.Verified(RecordBounceSPF)
+}
+
+// KeyOf finds the first further key of a role, nil when there is none.
+func (d *SenderDomain) KeyOf(role DKIMRole) *DKIMKey {
+	for i := range d.Keys {
+		if d.Keys[i].Role == role {
+			return &d.Keys[i]
+		}
+	}
+	return nil
+}
+
+// SigningKeys lists the keys that sign, the first one first. It signs whether
+// or not the last check found its record: a signature without a record counts
+// as none (RFC 6376, section 6.1), and a check that failed by mistake must not
+// cost the signature. The Ed25519 key signs beside it once its record is found.
+func (d *SenderDomain) SigningKeys() []DKIMKey {
+	keys := []DKIMKey{{Selector: d.Selector, Key: d.Key, Created: d.Created}}
+	if k := d.KeyOf(DKIMEd25519); k != nil && d.Verified(RecordEd25519) {
+		keys = append(keys, *k)
+	}
+	return keys
 }

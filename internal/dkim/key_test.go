@@ -34,7 +34,7 @@ func TestKeyRoundTrip(t *testing.T) {
 				t.Errorf("%s: another key after Marshal and ParseKey", k.Algorithm())
 			}
 		}
-		if err := CheckRecord([]string{k.Record()}, k); err != nil {
+		if err := CheckRecord([]string{k.Record()}, k.Record()); err != nil {
 			t.Errorf("own record: %v", err)
 		}
 	}

@@ -1,8 +1,9 @@
 package dkim
 
 import (
-	"crypto"
+	"cmp"
 	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -43,13 +44,14 @@ func (k Key) Record() string {
 }
 
 // CheckRecord judges the TXT records found at a selector's name: nil when
-// receivers will find the public half of want there. found holds one value
-// per record, the strings of a record joined. Errors wrap one of the
-// ErrRecord values and say what to change; they quote at most a few dozen
-// bytes of what was found.
-func CheckRecord(found []string, want Key) error {
-	if want.p == nil {
-		return errors.New("check DKIM record: no key to compare with")
+// receivers will find the same public key there as in want, the record asked
+// for in the form of [Key.Record]. found holds one value per record, the
+// strings of a record joined. Errors wrap one of the ErrRecord values and say
+// what to change; they quote at most a few dozen bytes of what was found.
+func CheckRecord(found []string, want string) error {
+	key, err := parsePublic(want)
+	if err != nil {
+		return fmt.Errorf("check DKIM record: nothing to compare with: %w", err)
 	}
 	switch {
 	case len(found) == 0:
@@ -57,12 +59,31 @@ func CheckRecord(found []string, want Key) error {
 	case len(found) > maxRecords:
 		return fmt.Errorf("%w: %d; leave only the DKIM key there", ErrRecordSeveral, len(found))
 	case len(found) > 1:
-		return checkSeveral(found, want)
+		return checkSeveral(found, key)
 	}
-	return checkOne(found[0], want)
+	return checkOne(found[0], key)
 }
 
-func checkSeveral(found []string, want Key) error {
+// public is what a record asked for says: the k= and p= tags.
+type public struct {
+	alg Algorithm
+	p   string // base64 without blanks
+}
+
+func parsePublic(record string) (public, error) {
+	tags, err := parseTags(record)
+	if err != nil {
+		return public{}, err
+	}
+	p, _ := tags.get("p")
+	if p = removeSpace(p); p == "" {
+		return public{}, errors.New("it has no p= tag")
+	}
+	k, _ := tags.get("k")
+	return public{Algorithm(cmp.Or(k, string(RSA))), p}, nil
+}
+
+func checkSeveral(found []string, want public) error {
 	advice := "none of them is the expected key; replace them by the one record shown"
 	if slices.ContainsFunc(found, func(txt string) bool { return checkOne(txt, want) == nil }) {
 		advice = "one of them is the expected key; delete the others"
@@ -70,59 +91,58 @@ func checkSeveral(found []string, want Key) error {
 	return fmt.Errorf("%w: %d where only one may be; %s", ErrRecordSeveral, len(found), advice)
 }
 
-func checkOne(txt string, want Key) error {
+func checkOne(txt string, want public) error {
 	malformed := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrRecordMalformed, fmt.Sprintf(format, args...))
 	}
 	if len(txt) > maxRecordLength {
-		return malformed("it is %d bytes long", len(txt))
+		return malformed("it is %d bytes long; publish the record shown", len(txt))
 	}
 	if strings.ContainsAny(txt, `"\`) {
 		return malformed("the value contains quotation marks or backslashes; enter it without them (found %.40q)", txt)
 	}
 	tags, err := parseTags(txt)
 	if err != nil {
-		return malformed("%v", err)
+		return malformed("%v; publish the record shown", err)
 	}
 	if v, ok := tags.get("v"); ok && (v != "DKIM1" || tags[0].name != "v") {
-		return malformed("v= must come first and be DKIM1 (found %.40q)", txt)
+		return malformed("v= must come first and be DKIM1; publish the record shown (found %.40q)", txt)
 	}
 	p, ok := tags.get("p")
 	if !ok {
-		return malformed("the p= tag with the key is missing; this may be another kind of record (found %.40q)", txt)
+		return malformed("the p= tag with the key is missing; this may be another kind of record; publish the one shown (found %.40q)", txt)
 	}
 	if p = removeSpace(p); p == "" {
 		return fmt.Errorf("%w: p= is empty; publish the record shown", ErrRecordRevoked)
 	}
-	if k, ok := tags.get("k"); ok && k != string(want.p.alg) || !ok && want.p.alg != RSA {
-		return fmt.Errorf("%w: its type is k=%.20q, expected k=%s", ErrRecordWrongKey, k, want.p.alg)
+	if k, _ := tags.get("k"); Algorithm(cmp.Or(k, string(RSA))) != want.alg {
+		return fmt.Errorf("%w: its type is k=%.20q, expected k=%s; publish the record shown", ErrRecordWrongKey, cmp.Or(k, string(RSA)), want.alg)
 	}
 	if h, ok := tags.get("h"); ok && !listHas(h, "sha256") {
-		return malformed("h=%.40q does not allow sha256", h)
+		return malformed("h=%.40q does not allow sha256; publish the record shown", h)
 	}
 	if s, ok := tags.get("s"); ok && !listHas(s, "email") && !listHas(s, "*") {
-		return malformed("s=%.40q does not allow email", s)
+		return malformed("s=%.40q does not allow email; publish the record shown", s)
 	}
 	return comparePublic(p, want)
 }
 
 // comparePublic compares the p= value, without blanks, with the key.
-func comparePublic(p string, want Key) error {
-	expected := want.publicBase64()
-	if p == expected {
+func comparePublic(p string, want public) error {
+	if p == want.p {
 		return nil
 	}
-	if len(p) < len(expected) && strings.HasPrefix(expected, p) {
-		return fmt.Errorf("%w: the key is cut off after %d of %d characters; long values must be entered as several strings of at most 255 each",
-			ErrRecordMalformed, len(p), len(expected))
+	if len(p) < len(want.p) && strings.HasPrefix(want.p, p) {
+		return fmt.Errorf("%w: the key is cut off after %d of %d characters; enter the whole value, where the provider asks for it as several strings of at most 255 each",
+			ErrRecordMalformed, len(p), len(want.p))
 	}
 	der, err := base64.StdEncoding.DecodeString(p)
 	if err != nil {
-		return fmt.Errorf("%w: p= is not base64: %w", ErrRecordMalformed, err)
+		return fmt.Errorf("%w: p= is not base64; publish the record shown", ErrRecordMalformed)
 	}
-	if want.p.alg == Ed25519 {
+	if want.alg == Ed25519 {
 		if len(der) != ed25519.PublicKeySize {
-			return fmt.Errorf("%w: p= holds %d bytes, an Ed25519 key has %d", ErrRecordMalformed, len(der), ed25519.PublicKeySize)
+			return fmt.Errorf("%w: p= holds %d bytes, an Ed25519 key has %d; publish the record shown", ErrRecordMalformed, len(der), ed25519.PublicKeySize)
 		}
 		return fmt.Errorf("%w: p= differs from the expected key; publish the record shown", ErrRecordWrongKey)
 	}
@@ -131,18 +151,29 @@ func comparePublic(p string, want Key) error {
 
 // compareRSA accepts both encodings in use: SubjectPublicKeyInfo and the
 // RSAPublicKey of RFC 6376's text (erratum 3017).
-func compareRSA(der []byte, want Key) error {
-	var public crypto.PublicKey
-	public, err := x509.ParsePKIXPublicKey(der)
-	if err != nil {
-		if public, err = x509.ParsePKCS1PublicKey(der); err != nil {
-			return fmt.Errorf("%w: p= is not an RSA public key; it was changed or cut when entered", ErrRecordMalformed)
-		}
+func compareRSA(der []byte, want public) error {
+	found := parseRSA(der)
+	if found == nil {
+		return fmt.Errorf("%w: p= is not an RSA public key; it was changed or cut when entered; publish the record shown", ErrRecordMalformed)
 	}
-	if !want.p.rsa().PublicKey.Equal(public) {
+	der, _ = base64.StdEncoding.DecodeString(want.p)
+	if asked := parseRSA(der); asked == nil || !found.Equal(asked) {
 		return fmt.Errorf("%w: p= differs from the expected key; publish the record shown", ErrRecordWrongKey)
 	}
 	return nil
+}
+
+// parseRSA reads a public key, nil when it is none.
+func parseRSA(der []byte) *rsa.PublicKey {
+	if key, err := x509.ParsePKCS1PublicKey(der); err == nil {
+		return key
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil
+	}
+	k, _ := key.(*rsa.PublicKey)
+	return k
 }
 
 type tag struct{ name, value string }

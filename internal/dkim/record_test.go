@@ -36,7 +36,7 @@ func TestCheckRecord(t *testing.T) {
 	pkcs1 := base64.StdEncoding.EncodeToString(x509.MarshalPKCS1PublicKey(&key.p.rsa().PublicKey))
 	f := func(want error, says string, key Key, found ...string) {
 		t.Helper()
-		err := CheckRecord(found, key)
+		err := CheckRecord(found, key.Record())
 		if !errors.Is(err, want) {
 			t.Errorf("%.80q: %v, want %v", found, err, want)
 		}
@@ -81,7 +81,7 @@ func TestCheckRecord(t *testing.T) {
 	f(ErrRecordMalformed, "bytes long", key, key.Record()+strings.Repeat(" ", maxRecordLength))
 	f(ErrRecordMalformed, "more than", key, manyTags())
 
-	if err := CheckRecord([]string{key.Record()}, Key{}); err == nil {
+	if err := CheckRecord([]string{key.Record()}, Key{}.Record()); err == nil {
 		t.Error("no key to compare with and no error")
 	}
 }
@@ -105,7 +105,7 @@ func FuzzCheckRecord(f *testing.F) {
 		if b != "" {
 			found = append(found, b)
 		}
-		err := CheckRecord(found, key)
+		err := CheckRecord(found, key.Record())
 		if err == nil {
 			if b != "" || !strings.Contains(removeSpace(a), "p=") {
 				t.Errorf("accepted %q %q", a, b)

@@ -13,6 +13,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/compose"
 	"github.com/waypost-mail/waypost/internal/dkim"
 	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -98,17 +99,12 @@ type signing struct {
 	read    time.Time
 }
 
-// KeyPlace is the place that a sender domain's DKIM key is sealed for.
-const KeyPlace = "dkim key"
-
 func newDomains(s store.Domains, box *secret.Box) *domains {
 	return &domains{store: s, box: box, all: map[int64]signing{}}
 }
 
-// get finds a domain's signers; store.ErrNotFound when it was deleted. It
-// signs whether or not the last check found the DKIM record: a signature
-// without a record counts as none (RFC 6376, section 6.1), and a check that
-// failed by mistake must not cost the signature.
+// get finds a domain's signers; store.ErrNotFound when it was deleted. A key
+// that begins or ceases to sign is noticed within refreshAfter.
 func (d *domains) get(ctx context.Context, id int64) (signing, error) {
 	d.mu.Lock()
 	known, ok := d.all[id]
@@ -121,15 +117,13 @@ func (d *domains) get(ctx context.Context, id int64) (signing, error) {
 		return signing{}, fmt.Errorf("read sender domain %d: %w", id, err)
 	}
 	s := signing{name: domain.Name, read: time.Now()}
-	der, err := d.box.Open(domain.Key, KeyPlace)
-	if err != nil {
-		return signing{}, fmt.Errorf("DKIM key of %s: %w", domain.Name, err)
+	for _, k := range domain.SigningKeys() {
+		key, err := senderdomain.OpenKey(d.box, k.Key)
+		if err != nil {
+			return signing{}, fmt.Errorf("DKIM key %s of %s: %w", k.Selector, domain.Name, err)
+		}
+		s.signers = append(s.signers, dkim.Signer{Domain: domain.Name, Selector: k.Selector, Key: key})
 	}
-	key, err := dkim.ParseKey(der)
-	if err != nil {
-		return signing{}, fmt.Errorf("DKIM key of %s: %w", domain.Name, err)
-	}
-	s.signers = []dkim.Signer{{Domain: domain.Name, Selector: domain.Selector, Key: key}}
 	if domain.Verified(waypost.RecordTrack) {
 		s.track = domain.Record(waypost.RecordTrack).Host
 	}

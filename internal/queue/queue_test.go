@@ -19,6 +19,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/ingest"
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
@@ -90,7 +91,7 @@ func (w *world) domain(name string, verified bool) {
 	}
 	d := waypost.SenderDomain{
 		Account: w.sub.Account, SubAccount: w.sub.ID, Name: name, Selector: waypost.DKIMSelector,
-		Key:     w.box.Seal(key.Marshal(), queue.KeyPlace),
+		Key:     senderdomain.SealKey(w.box, key),
 		Records: []waypost.DNSRecord{{Kind: waypost.RecordReturnPath, Host: "sp-bounce." + name, Type: "CNAME", Value: "b.example", Verified: verified}},
 		Created: time.Now(), NextCheck: time.Now().Add(time.Hour),
 	}

@@ -31,6 +31,10 @@ type Checker struct {
 	resolver *Resolver
 	config   Config
 	log      *slog.Logger
+
+	mu           sync.Mutex
+	installation []waypost.DNSRecord // the bounce host's, as of read
+	read         time.Time
 }
 
 // NewChecker makes a checker. Only Run uses the store and the log.
@@ -45,39 +49,105 @@ type finding struct {
 	undecided bool   // the look-up came to no end
 }
 
-// Check looks up every record of d and updates Records, CheckedAt and
-// NextCheck. It saves nothing. An error means that ctx ended first; d is
-// unchanged then, but for the targets of its CNAME records, which follow the
-// configuration.
+// lookedUp is what a round of look-ups found of a domain.
+type lookedUp struct {
+	records  []waypost.DNSRecord // as they were asked for
+	findings []finding           // one for each of records
+	provider string
+	known    bool // whether provider is
+}
+
+// Check looks up every record of d, updates the states of its records,
+// CheckedAt, NextCheck and DNSProvider, and does what has become possible: a
+// key whose record was found takes its role. It saves nothing. An error means
+// that ctx ended first; d is unchanged then.
 func (c *Checker) Check(ctx context.Context, d *waypost.SenderDomain, now time.Time) error {
+	seen, err := c.lookUp(ctx, d)
+	if err != nil {
+		return err
+	}
+	c.apply(d, seen, now)
+	return nil
+}
+
+// CheckAndSave checks d, as read from storage, and gives what it has become.
+// Look-ups take seconds, in which the domain may change: a finding counts for
+// a record that is still asked for as it was looked up, in one transaction with
+// reading it. When another check was faster, its findings stay.
+func (c *Checker) CheckAndSave(ctx context.Context, d *waypost.SenderDomain, now time.Time) (waypost.SenderDomain, error) {
+	seen, err := c.lookUp(ctx, d)
+	if err != nil {
+		return waypost.SenderDomain{}, err
+	}
+	return c.store.ChangeDomain(ctx, d.SubAccount, d.ID, func(fresh *waypost.SenderDomain) error {
+		if fresh.CheckedAt.Equal(d.CheckedAt) {
+			c.apply(fresh, seen, now)
+		}
+		return nil
+	})
+}
+
+// lookUp asks for every record of d at the same time.
+func (c *Checker) lookUp(ctx context.Context, d *waypost.SenderDomain) (*lookedUp, error) {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	findings := make([]finding, len(d.Records))
+	seen := &lookedUp{records: slices.Clone(d.Records), findings: make([]finding, len(d.Records))}
 	var work sync.WaitGroup
-	for i := range d.Records {
-		c.retarget(&d.Records[i])
-		r := d.Records[i]
-		work.Go(func() { findings[i] = c.look(limited, &r) })
+	for i := range seen.records {
+		r := &seen.records[i]
+		c.retarget(r)
+		work.Go(func() { seen.findings[i] = c.look(limited, r) })
+	}
+	if len(seen.records) > 0 {
+		work.Go(func() {
+			var err error
+			seen.provider, err = c.provider(limited, d.Name)
+			seen.known = err == nil
+		})
 	}
 	work.Wait()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("look up the records of %s: %w", d.Name, err)
+		return nil, fmt.Errorf("look up the records of %s: %w", d.Name, err)
 	}
-	for i, f := range findings {
-		note(&d.Records[i], f)
+	return seen, nil
+}
+
+// apply writes what was found into d. A record that was not looked up makes
+// the domain due again at once.
+func (c *Checker) apply(d *waypost.SenderDomain, seen *lookedUp, now time.Time) {
+	all := true
+	for i := range d.Records {
+		r := &d.Records[i]
+		c.retarget(r)
+		k := slices.IndexFunc(seen.records, func(s waypost.DNSRecord) bool {
+			return s.Kind == r.Kind && s.Host == r.Host && s.Type == r.Type && s.Value == r.Value
+		})
+		if k < 0 {
+			all = false
+			continue
+		}
+		note(r, seen.findings[k])
 	}
-	d.CheckedAt = now
-	d.NextCheck = NextCheck(d, now)
-	return nil
+	if seen.known {
+		d.DNSProvider = seen.provider
+	}
+	advance(d, now)
+	d.NextCheck = now
+	if all {
+		d.CheckedAt = now
+		d.NextCheck = NextCheck(d, now)
+	}
 }
 
 // retarget brings a record up to the installation's present hosts.
 func (c *Checker) retarget(r *waypost.DNSRecord) {
 	switch {
-	case r.Kind == waypost.RecordReturnPath && c.config.BounceHost != "":
+	case (r.Kind == waypost.RecordReturnPath || r.Kind == waypost.RecordBounceMX) && c.config.BounceHost != "":
 		r.Value = hostName(c.config.BounceHost)
 	case r.Kind == waypost.RecordTrack && c.config.TrackHost != "":
 		r.Value = hostName(c.config.TrackHost)
+	case r.Kind == waypost.RecordBounceSPF && c.config.SPF != "":
+		r.Value = spfValue(c.config.SPF)
 	}
 }
 
@@ -103,12 +173,16 @@ func note(r *waypost.DNSRecord, f finding) {
 
 func (c *Checker) look(ctx context.Context, r *waypost.DNSRecord) finding {
 	switch r.Kind {
-	case waypost.RecordDKIM:
+	case waypost.RecordDKIM, waypost.RecordDKIMNext, waypost.RecordEd25519:
 		return c.lookTXT(ctx, r, judgeDKIM)
 	case waypost.RecordDMARC:
 		return c.lookTXT(ctx, r, judgeDMARC)
 	case waypost.RecordReturnPath, waypost.RecordTrack:
 		return c.lookCNAME(ctx, r)
+	case waypost.RecordBounceMX:
+		return c.lookMX(ctx, r)
+	case waypost.RecordBounceSPF:
+		return c.lookTXT(ctx, r, func(found []string, _ string) string { return judgeSPF(found, c.config.SPF) })
 	}
 	return finding{failure: fmt.Sprintf("Records of the kind %q cannot be checked.", r.Kind), undecided: true}
 }
@@ -129,7 +203,7 @@ func (c *Checker) lookTXT(ctx context.Context, r *waypost.DNSRecord, judge func(
 // the return path an MX that names it will do (D-29).
 func (c *Checker) lookCNAME(ctx context.Context, r *waypost.DNSRecord) finding {
 	if r.Value == "" {
-		return finding{failure: "This installation has no host for the record to point to; its operator must configure one.", undecided: true}
+		return noTarget
 	}
 	want := hostName(r.Value)
 	chain, err := c.resolver.CNAME(ctx, r.Host)
@@ -158,6 +232,27 @@ func (c *Checker) lookCNAME(ctx context.Context, r *waypost.DNSRecord) finding {
 			"%s has an MX record for %s. Please put a CNAME record to %s in its place, or an MX record for that host.", r.Host, clip(mail[0]), want)}
 	}
 	return c.lookBehind(ctx, r)
+}
+
+// noTarget is the finding of a record that cannot be asked for.
+var noTarget = finding{failure: "This installation has no host for the record to point to; its operator must configure one.", undecided: true}
+
+// lookMX wants the record's value among the mail hosts.
+func (c *Checker) lookMX(ctx context.Context, r *waypost.DNSRecord) finding {
+	if r.Value == "" {
+		return noTarget
+	}
+	mail, err := c.resolver.MX(ctx, r.Host)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return missing(r)
+	case err != nil:
+		return trouble(r, err)
+	case slices.Contains(mail, hostName(r.Value)):
+		return finding{found: strings.Join(mail, "\n")}
+	}
+	return finding{found: strings.Join(mail, "\n"), failure: fmt.Sprintf(
+		"%s has an MX record for %s, but must have one for %s. Please change it at your DNS provider.", r.Host, clip(mail[0]), r.Value)}
 }
 
 // lookBehind tells apart a name without anything and one whose provider

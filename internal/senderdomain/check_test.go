@@ -77,6 +77,10 @@ func TestCheckRecord(t *testing.T) {
 	checker := newTestChecker(t, c)
 	value := d.Record(waypost.RecordDKIM).Value
 	_, key, _ := strings.Cut(value, "p=")
+	other, err := dkim.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
 	const dk, rp, tr, dm = "sp-dkim._domainkey.shop.example.", "sp-bounce.shop.example.", "track.shop.example.", "_dmarc.shop.example."
 	txt := func(host string, values ...string) string {
 		var lines []string
@@ -94,18 +98,22 @@ func TestCheckRecord(t *testing.T) {
 		{waypost.RecordDKIM, txt(dk, value), ""},
 		{waypost.RecordDKIM, txt(dk, "k=ed25519; p="+key), ""},
 		{waypost.RecordDKIM, dk + " 60 IN CNAME keys.example.\n" + txt("keys.example.", value), ""},
-		{waypost.RecordDKIM, txt(dk, value, "v=spf1 -all"), "delete all but the expected one"},
-		{waypost.RecordDKIM, txt(dk, "one", "two"), "none is the expected one"},
+		{waypost.RecordDKIM, txt(dk, value, "v=spf1 -all"), "delete the others"},
+		{waypost.RecordDKIM, txt(dk, "one", "two"), "none of them is the expected key"},
 		{waypost.RecordDKIM, txt(dk, `\"`+value+`\"`), "quotation marks"},
-		{waypost.RecordDKIM, txt(dk, "v=spf1 -all"), "no DKIM key"},
-		{waypost.RecordDKIM, txt(dk, "k=ed25519; v=DKIM1; p="+key), "must begin with v=DKIM1"},
-		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; p="), "revokes"},
-		{waypost.RecordDKIM, txt(dk, "v=DKIM1; p="+key), `type \"rsa\", expected \"ed25519\"`},
+		{waypost.RecordDKIM, txt(dk, "v=spf1 -all"), "v= must come first"},
+		{waypost.RecordDKIM, txt(dk, "k=ed25519; v=DKIM1; p="+key), "v= must come first"},
+		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; p="), "revoked"},
+		{waypost.RecordDKIM, txt(dk, "v=DKIM1; p="+key), `k=\"rsa\", expected k=ed25519`},
 		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; h=sha1; p="+key), "sha256"},
-		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; s=web; p="+key), "not for email"},
+		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; s=web; p="+key), "does not allow email"},
 		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; p="+key[:20]), "cut off after 20"},
 		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; p=!"+key), "not base64"},
-		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; p=AAAA"), "another key"},
+		{waypost.RecordDKIM, strings.ToUpper(dk) + ` 60 IN TXT "` + value + `"`, ""},
+		{waypost.RecordDKIM, txt(dk, other.Record()), "differs from the expected key"},
+		{waypost.RecordDKIM, txt("*.shop.example.", "v=spf1 -all"), "v= must come first"},
+		{waypost.RecordDKIM, txt("*._domainkey.shop.example.", value), ""},
+		{waypost.RecordDKIM, txt(dk, "v=DKIM1; k=ed25519; p=AAAA"), "holds 3 bytes"},
 
 		{waypost.RecordReturnPath, "", "DNS record not found. Please add the CNAME record to your DNS provider."},
 		{waypost.RecordReturnPath, rp + " 60 IN CNAME BOUNCE.example.ORG.", ""},
@@ -115,6 +123,24 @@ func TestCheckRecord(t *testing.T) {
 		{waypost.RecordReturnPath, rp + " 60 IN MX 10 other.example.", "has an MX record for other.example"},
 		{waypost.RecordReturnPath, rp + " 60 IN A 192.0.2.1", "answers with the address 192.0.2.1"},
 		{waypost.RecordReturnPath, rp + " 60 IN CNAME " + rp, "more than 8 CNAME records in a row"},
+
+		{waypost.RecordReturnPath, "*.shop.example. 60 IN CNAME bounce.example.org.", ""},
+		{waypost.RecordReturnPath, "*.shop.example. 60 IN A 192.0.2.1", "answers with the address"},
+
+		{waypost.RecordBounceMX, "", "DNS record not found. Please add the MX record to your DNS provider."},
+		{waypost.RecordBounceMX, rp + " 60 IN MX 10 Bounce.example.ORG.", ""},
+		{waypost.RecordBounceMX, rp + " 60 IN MX 10 other.example.", "must have one for bounce.example.org"},
+		{waypost.RecordBounceMX, rp + " 60 IN CNAME " + rp, "more than 8 CNAME records in a row"},
+		{waypost.RecordBounceSPF, "", "DNS record not found. Please add the TXT record to your DNS provider."},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf1 ip4:192.0.2.1 -all"), ""},
+		{waypost.RecordBounceSPF, txt(rp, "V=SPF1 include:a.example", "unrelated"), ""},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf10 ip4:192.0.2.1"), "no SPF policy"},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf1 mx -all", "v=spf1 a -all"), "There are 2 SPF policies"},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf1 +all"), "every server in the world"},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf1 mx all"), "every server in the world"},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf1 -all"), "covers no server"},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf1"+strings.Repeat(" a:a.example", 11)), "11 terms that ask DNS"},
+		{waypost.RecordBounceSPF, txt(rp, "v=spf1"+strings.Repeat(" a:a.example", 10)), ""},
 
 		{waypost.RecordTrack, tr + " 60 IN CNAME track.example.org.", ""},
 		{waypost.RecordTrack, tr + " 60 IN MX 10 track.example.org.", "DNS record not found"},
@@ -129,6 +155,10 @@ func TestCheckRecord(t *testing.T) {
 	} {
 		d.Records = Records(d.Name, d.Selector, dkim.Key{}, c)
 		d.Record(waypost.RecordDKIM).Value = value
+		d.DirectBounce = false
+		if tc.kind == waypost.RecordBounceMX || tc.kind == waypost.RecordBounceSPF {
+			SetDirectBounce(d, true, "", c, testNow)
+		}
 		if tc.zone == "" {
 			z.set(t)
 		} else {

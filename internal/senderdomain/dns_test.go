@@ -87,6 +87,30 @@ func (z *zone) set(t *testing.T, lines ...string) {
 	}
 }
 
+// under gives the records of a name, or those of the closest wildcard under
+// that name (RFC 4592, as far as tests go).
+func (z *zone) under(name string) []dns.RR {
+	if found := z.records[name]; len(found) > 0 {
+		return found
+	}
+	for rest := name; ; {
+		_, parent, more := strings.Cut(rest, ".")
+		if !more {
+			return nil
+		}
+		if wild := z.records["*."+parent]; len(wild) > 0 {
+			var out []dns.RR
+			for _, rr := range wild {
+				rr = dns.Copy(rr)
+				rr.Header().Name = name
+				out = append(out, rr)
+			}
+			return out
+		}
+		rest = parent
+	}
+}
+
 func (z *zone) misbehave(name, how string) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -108,12 +132,13 @@ func (z *zone) handler(network string) dns.HandlerFunc {
 		z.asked[network+" "+name]++
 		reply := new(dns.Msg)
 		reply.SetReply(question)
-		for _, rr := range z.records[name] {
+		found := z.under(name)
+		for _, rr := range found {
 			if rr.Header().Rrtype == q.Qtype || rr.Header().Rrtype == dns.TypeCNAME {
 				reply.Answer = append(reply.Answer, rr)
 			}
 		}
-		if len(z.records[name]) == 0 {
+		if len(found) == 0 {
 			reply.Rcode = dns.RcodeNameError
 		}
 		switch z.behave[name] {

@@ -18,6 +18,7 @@ import (
 type Config struct {
 	BounceHost string        // host whose MX is the bounce processor (D-29)
 	TrackHost  string        // host of the tracking URLs
+	SPF        string        // mechanisms that cover the customers' mail servers, such as "ip4:192.0.2.1 include:_spf.example.com"; "" when not configured
 	Resolver   string        // "host:port"; "" for the servers of /etc/resolv.conf
 	Timeout    time.Duration // for one question to one server; 0 for 3 s
 }
@@ -25,15 +26,23 @@ type Config struct {
 // dmarcPolicy is what a domain without a policy is asked to publish.
 const dmarcPolicy = "v=DMARC1; p=none;"
 
-// Records lists the records asked of a domain, none of them verified. name is
-// in the form of CheckName.
+// Records lists the records asked of a new domain, none of them verified. name
+// is in the form of CheckName.
 func Records(name, selector string, key dkim.Key, c Config) []waypost.DNSRecord {
 	return []waypost.DNSRecord{
-		{Kind: waypost.RecordDKIM, Host: selector + "._domainkey." + name, Type: "TXT", Value: key.Record()},
+		{Kind: waypost.RecordDKIM, Host: dkimHost(selector, name), Type: "TXT", Value: key.Record()},
 		{Kind: waypost.RecordReturnPath, Host: waypost.BounceLabel + "." + name, Type: "CNAME", Value: hostName(c.BounceHost)},
 		{Kind: waypost.RecordTrack, Host: "track." + name, Type: "CNAME", Value: hostName(c.TrackHost)},
 		{Kind: waypost.RecordDMARC, Host: "_dmarc." + name, Type: "TXT", Value: dmarcPolicy},
 	}
+}
+
+func dkimHost(selector, name string) string { return selector + "._domainkey." + name }
+
+// KeepRecord is the record of a retired key: to be left in place until the key
+// is forgotten.
+func KeepRecord(name, selector string, key dkim.Key) waypost.DNSRecord {
+	return waypost.DNSRecord{Host: dkimHost(selector, name), Type: "TXT", Value: key.Record()}
 }
 
 // hostName is the form in which host names are compared: lower case, without

@@ -92,6 +92,46 @@ func (r *Resolver) A(ctx context.Context, name string) ([]string, error) {
 	return out, err
 }
 
+// Addresses finds the IPv4 and IPv6 addresses of a name.
+func (r *Resolver) Addresses(ctx context.Context, name string) ([]string, error) {
+	out, err := r.A(ctx, name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	answer, err := r.find(ctx, name, dns.TypeAAAA)
+	for _, rr := range answer {
+		out = append(out, rr.(*dns.AAAA).AAAA.String())
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	return nil, err
+}
+
+// NS finds the name servers of a zone; ErrNotFound when name begins none.
+func (r *Resolver) NS(ctx context.Context, name string) ([]string, error) {
+	answer, err := r.find(ctx, name, dns.TypeNS)
+	var out []string
+	for _, rr := range answer {
+		out = append(out, hostName(rr.(*dns.NS).Ns))
+	}
+	return out, err
+}
+
+// PTR finds the names of an IP address.
+func (r *Resolver) PTR(ctx context.Context, address string) ([]string, error) {
+	name, err := dns.ReverseAddr(address)
+	if err != nil {
+		return nil, fmt.Errorf("reverse name of %q: %w", address, err)
+	}
+	answer, err := r.find(ctx, name, dns.TypePTR)
+	var out []string
+	for _, rr := range answer {
+		out = append(out, hostName(rr.(*dns.PTR).Ptr))
+	}
+	return out, err
+}
+
 // CNAME finds the names that a name leads to, one after another, at most
 // eight. Of a chain that breaks off, the part before is returned with a nil
 // error; ErrNotFound means that name itself is no alias.

@@ -3,8 +3,6 @@ package senderdomain
 import (
 	"context"
 	"errors"
-	"net"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -136,62 +134,6 @@ func TestNewResolver(t *testing.T) {
 		if _, err := NewResolver(Config{Resolver: bad}); err == nil {
 			t.Errorf("%q passed", bad)
 		}
-	}
-}
-
-// TestDnsmasq looks up through a server that others wrote.
-func TestDnsmasq(t *testing.T) {
-	program, err := exec.LookPath("dnsmasq")
-	if err != nil {
-		if program, err = exec.LookPath("/usr/sbin/dnsmasq"); err != nil {
-			t.Skip("dnsmasq is not installed (Debian: dnsmasq-base)")
-		}
-	}
-	packets, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := packets.LocalAddr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	packets.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	var log strings.Builder
-	long := strings.Repeat("k", 250)
-	cmd := exec.CommandContext(ctx, program, "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--pid-file=",
-		"--user=", "--log-facility=-", "--listen-address=127.0.0.1", "--bind-interfaces", "--port="+port, "--local=/example/",
-		"--txt-record=key.shop.example,"+long+","+long, "--cname=sp-bounce.shop.example,bounce.example",
-		"--host-record=bounce.example,192.0.2.1", "--mx-host=mx.shop.example,bounce.example,10")
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(exited) }()
-	defer func() { cancel(); <-exited }()
-
-	r := &Resolver{servers: []string{addr}, timeout: time.Second}
-	for { // until it listens
-		if _, err = r.TXT(ctx, "key.shop.example"); err == nil {
-			break
-		}
-		select {
-		case <-exited:
-			t.Skipf("dnsmasq does not run here: %s", &log)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	r.timeout = 20 * time.Second
-	txt, err1 := r.TXT(ctx, "key.shop.example")
-	chain, err2 := r.CNAME(ctx, "sp-bounce.shop.example")
-	mail, err3 := r.MX(ctx, "mx.shop.example")
-	a, err4 := r.A(ctx, "sp-bounce.shop.example")
-	got := [][]string{txt, chain, mail, a}
-	want := [][]string{{long + long}, {"bounce.example"}, {"bounce.example"}, {"192.0.2.1"}}
-	if diff := cmp.Diff(want, got); diff != "" || errors.Join(err1, err2, err3, err4) != nil {
-		t.Errorf("%v (-want +got):\n%s", errors.Join(err1, err2, err3, err4), diff)
-	}
-	if _, err := r.TXT(ctx, "none.shop.example"); !errors.Is(err, ErrNotFound) {
-		t.Error(err)
 	}
 }
 

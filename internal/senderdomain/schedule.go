@@ -27,23 +27,32 @@ const (
 )
 
 // NextCheck is when a domain is due again: at once when it was never checked;
-// every 5 minutes in its first 48 hours while any record is unverified; then
-// daily when it can send (DKIM and return path verified), else hourly.
+// every 5 minutes while a record is unverified that was asked for in the last
+// 48 hours; then daily when it can send (DKIM and return path verified) and
+// waits for no key, else hourly.
 func NextCheck(d *waypost.SenderDomain, now time.Time) time.Time {
 	if d.CheckedAt.IsZero() {
 		return now
 	}
-	pending := false
+	young, waits := false, !d.Verified(waypost.RecordDKIM) || !d.Verified(waypost.RecordReturnPath)
 	for _, r := range d.Records {
-		pending = pending || !r.Verified
+		if r.Verified {
+			continue
+		}
+		since := d.Created
+		if !r.Since.IsZero() {
+			since = r.Since
+		}
+		young = young || now.Sub(since) < youth
+		waits = waits || r.Kind == waypost.RecordDKIMNext || r.Kind == waypost.RecordEd25519
 	}
 	switch {
-	case pending && now.Sub(d.Created) < youth:
+	case young:
 		return now.Add(whileYoung)
-	case d.Verified(waypost.RecordDKIM) && d.Verified(waypost.RecordReturnPath):
-		return now.Add(whileGood)
+	case waits:
+		return now.Add(whileWaiting)
 	}
-	return now.Add(whileWaiting)
+	return now.Add(whileGood)
 }
 
 // Run checks domains as they come due, until ctx ends; it then returns nil.
@@ -97,26 +106,27 @@ func (c *Checker) round(ctx context.Context) (more bool) {
 }
 
 func (c *Checker) checkAndSave(ctx context.Context, d *waypost.SenderDomain) bool {
-	before := verified(d)
-	if err := c.Check(ctx, d, time.Now()); err != nil {
-		return false // ctx has ended
-	}
 	log := c.log.With(slog.String("domain", d.Name), slog.Int64("sub_account", d.SubAccount))
-	switch err := c.store.SaveChecks(ctx, d); {
+	before, selector := verified(d), d.Selector
+	after, err := c.CheckAndSave(ctx, d, time.Now())
+	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return true // deleted meanwhile
 	case err != nil:
 		if ctx.Err() == nil {
-			log.WarnContext(ctx, "save the checks of a sender domain", slog.Any("error", err))
+			log.WarnContext(ctx, "check a sender domain", slog.Any("error", err))
 		}
 		return false
 	}
-	for kind, now := range verified(d) {
+	if after.Selector != selector {
+		log.InfoContext(ctx, "DKIM key rotated", slog.String("from", selector), slog.String("to", after.Selector))
+	}
+	for kind, now := range verified(&after) {
 		switch {
 		case now && !before[kind]:
 			log.InfoContext(ctx, "DNS record verified", slog.String("record", string(kind)))
 		case !now && before[kind]:
-			log.WarnContext(ctx, "DNS record withdrawn", slog.String("record", string(kind)), slog.String("reason", d.Record(kind).Failure))
+			log.WarnContext(ctx, "DNS record withdrawn", slog.String("record", string(kind)), slog.String("reason", after.Record(kind).Failure))
 		}
 	}
 	return true

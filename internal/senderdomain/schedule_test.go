@@ -89,15 +89,23 @@ func (s *shelf) DomainsDue(_ context.Context, now time.Time, limit int) ([]waypo
 	return due[:min(len(due), limit)], nil
 }
 
-func (s *shelf) SaveChecks(_ context.Context, d *waypost.SenderDomain) error {
+func (s *shelf) ChangeDomain(_ context.Context, subAccount, id int64, change func(*waypost.SenderDomain) error) (waypost.SenderDomain, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.rows[d.ID]; !ok {
-		return store.ErrNotFound
+	d, ok := s.rows[id]
+	if !ok || d.SubAccount != subAccount {
+		return d, store.ErrNotFound
 	}
-	s.rows[d.ID] = *d
-	s.saved <- *d
-	return s.fail
+	if s.fail != nil {
+		return d, s.fail
+	}
+	d.Records, d.Keys = slices.Clone(d.Records), slices.Clone(d.Keys)
+	if err := change(&d); err != nil {
+		return d, err
+	}
+	s.rows[id] = d
+	s.saved <- d
+	return d, nil
 }
 
 func (s *shelf) set(fail error) {

@@ -146,6 +146,12 @@ type Domains interface {
 	// and creation: selector, keys, records, checks, DirectBounce. ErrNotFound.
 	UpdateDomain(ctx context.Context, d *waypost.SenderDomain) error
 	CountDomains(ctx context.Context, subAccount int64) (int, error)
+	// ChangeDomain reads a domain, lets change alter it and stores all of it
+	// but its account, sub-account, id and creation, in one transaction: no
+	// other change comes between. It gives what was stored. change must not
+	// wait for anything; when it fails, nothing is stored and its error is
+	// returned. ErrNotFound, or ErrExists when the new name is taken.
+	ChangeDomain(ctx context.Context, subAccount, id int64, change func(*waypost.SenderDomain) error) (waypost.SenderDomain, error)
 }
 
 // Suppressions keeps the addresses that a sub-account must not mail. Emails
