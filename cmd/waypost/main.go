@@ -33,6 +33,7 @@ type cli struct {
 	Init       initCmd       `cmd:"" help:"Create an installation and print its keys, once."`
 	Serve      serveCmd      `cmd:"" help:"Run the server."`
 	Quickstart quickstartCmd `cmd:"" help:"Show the whole way of a message on this machine, with nothing installed."`
+	Doctor     doctorCmd     `cmd:"" help:"Look at everything that mail needs, and say what to do. Sends no mail."`
 	Provider   providerCmd   `cmd:"" help:"Look at and change providers of a running server."`
 	Queue      queueCmd      `cmd:"" help:"See and change what waits in a running server."`
 	Message    messageCmd    `cmd:"" help:"Look at messages of a running server."`

@@ -22,6 +22,7 @@ type settings struct {
 	PublicURL            string          `name:"public-url" help:"How the world reaches the HTTP address." placeholder:"URL"`
 	BounceHost           string          `help:"Host that return paths point to." placeholder:"HOST"`
 	DNSResolver          string          `name:"dns-resolver" help:"DNS server to ask; the system's without it." placeholder:"HOST:PORT"`
+	SPF                  string          `name:"spf" help:"SPF mechanisms that cover your mail servers, such as \"ip4:192.0.2.1 include:_spf.example.com\"." placeholder:"LIST"`
 	AgentPackages        string          `help:"Directory of the agent's packages that /agent/install.sh installs; agent in the data directory without it." placeholder:"DIR"`
 	TrackIP              bool            `name:"track-ip" help:"Keep the IP addresses of opens, clicks and unsubscriptions." default:"true" negatable:""`
 	TrustedProxies       []string        `help:"Networks of the proxies before this server, whose X-Forwarded-For is believed." placeholder:"CIDR,…"`
@@ -44,7 +45,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 	}
 	c := server.Config{
 		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
-		PublicURL: s.PublicURL, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver,
+		PublicURL: s.PublicURL, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver, SPF: s.SPF,
 		AgentPackages: s.AgentPackages,
 		ForgetIP:      !s.TrackIP, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,

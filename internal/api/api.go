@@ -29,6 +29,8 @@ type Config struct {
 	Checker *senderdomain.Checker
 	Domains senderdomain.Config
 	Probe   func(ctx context.Context, c smtp.Config, from, to string) smtp.ProbeResult // the connection test
+	Greet   func(ctx context.Context, c smtp.Config) smtp.ProbeResult                  // a connection that ends after EHLO
+	Node    func(ctx context.Context) []HealthCheck                                    // health of this node, nil for none
 	Log     *slog.Logger
 	Version string
 
@@ -80,6 +82,7 @@ func (a *API) routes() {
 	a.messageRoutes()
 	a.reportRoutes()
 	a.bounceRoutes()
+	a.healthRoutes()
 }
 
 // ServeHTTP answers one request.

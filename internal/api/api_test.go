@@ -41,6 +41,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, senderdomain.Config{BounceHost: "bounce.example", TrackHost: "track.example", Resolver: "127.0.0.1:1"})
+}
+
+// newWorldWith asks DNS as domains says.
+func newWorldWith(t *testing.T, domains senderdomain.Config) *world {
+	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waypost.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +74,6 @@ func newWorld(t *testing.T) *world {
 	}
 	w.account, w.sub = in.Account, in.SubAccount
 	door := ingest.New(s, judge)
-	domains := senderdomain.Config{BounceHost: "bounce.example", TrackHost: "track.example", Resolver: "127.0.0.1:1"}
 	resolver, err := senderdomain.NewResolver(domains)
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +82,7 @@ func newWorld(t *testing.T) *world {
 		Store: s, Door: door, Box: box, Log: log, Version: "test", AllowPrivate: true, Domains: domains,
 		Queue:   queue.New(queue.Config{Store: s, Door: door, Box: box, Log: log, AllowPrivate: true}),
 		Checker: senderdomain.NewChecker(s, resolver, domains, log),
+		Greet:   smtp.Greet,
 		Probe: func(ctx context.Context, c smtp.Config, _, _ string) smtp.ProbeResult {
 			return smtp.Probe(ctx, c, "test@bounce.example", "postmaster@bounce.example", []byte("Subject: test\r\n\r\ntest\r\n"))
 		},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/track"
 )
 
@@ -28,6 +29,7 @@ type Config struct {
 	PublicURL   string // how the world reaches HTTP; "" : http://{HTTP}
 	BounceHost  string // where return paths point (D-29); "" : the host of PublicURL
 	DNSResolver string // "host:port"; "" : the system's
+	SPF         string // mechanisms that cover the customers' mail servers, as "ip4:192.0.2.1 include:_spf.example.com"
 
 	AgentPackages string // directory of the packages that /agent/ hands out; "" : agent in Data
 
@@ -86,6 +88,9 @@ func (c *Config) Check() error {
 		if d != 0 && d < 24*time.Hour {
 			bad = append(bad, fmt.Errorf("%s: must be at least 24h, or 0 to keep everything", name))
 		}
+	}
+	if err := senderdomain.CheckSPF(c.SPF); err != nil {
+		bad = append(bad, fmt.Errorf("spf: %w", err))
 	}
 	if _, err := track.ParseNetworks(c.TrustedProxies); err != nil {
 		bad = append(bad, fmt.Errorf("trusted-proxies: %w", err))

@@ -108,7 +108,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		return nil, fmt.Errorf("compile the bounce rules: %w", err)
 	}
 	names := resolver(c)
-	domains := senderdomain.Config{BounceHost: c.BounceHost, TrackHost: c.publicHost(), Resolver: c.DNSResolver}
+	domains := senderdomain.Config{BounceHost: c.BounceHost, TrackHost: c.publicHost(), Resolver: c.DNSResolver, SPF: c.SPF}
 	dns, err := senderdomain.NewResolver(domains)
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
-		Probe: prober(c, names), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
+		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
 	})
 	agents, err := newAgentShelf(c)
 	if err != nil {
@@ -167,6 +167,14 @@ func prober(c *Config, names *net.Resolver) func(context.Context, smtp.Config, s
 			"This message was sent to test the connection to an SMTP server.\r\nNothing needs to be done.\r\n",
 			from, to, now.Format(time.RFC1123Z), now.UnixNano(), c.BounceHost)
 		return smtp.Probe(ctx, sc, from, to, []byte(body))
+	}
+}
+
+// greeter connects to a provider with this node's resolver and sends nothing.
+func greeter(names *net.Resolver) func(context.Context, smtp.Config) smtp.ProbeResult {
+	return func(ctx context.Context, sc smtp.Config) smtp.ProbeResult {
+		sc.Resolver = names
+		return smtp.Greet(ctx, sc)
 	}
 }
 

@@ -64,6 +64,31 @@ func Probe(ctx context.Context, c Config, from, to string, body []byte) ProbeRes
 	return res
 }
 
+// Greet connects as Probe does, up to EHLO, TLS and authentication, and says
+// goodbye: no envelope is begun.
+func Greet(ctx context.Context, c Config) ProbeResult {
+	ctx, cancel := context.WithTimeout(ctx, probeTotalTimeout)
+	defer cancel()
+	if c.StepTimeout <= 0 {
+		c.StepTimeout = probeStepTimeout
+	}
+	var t Transaction
+	client, e := dial(ctx, &c, &t)
+	if e != nil {
+		return probeFailure(&c, nil, &t, e)
+	}
+	client.quit(&t)
+	_ = client.Close()
+	res := probeResult(client, &t)
+	res.Success = true
+	for _, s := range res.Steps {
+		if s.Name == "banner" {
+			res.Message = s.Text
+		}
+	}
+	return res
+}
+
 func probeFailure(c *Config, client *Client, t *Transaction, e *Error) ProbeResult {
 	res := probeResult(client, t)
 	res.FailedStep, res.ErrorClass = stepNames[e.Stage], e.Class

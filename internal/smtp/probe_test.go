@@ -25,6 +25,24 @@ func stepList(steps []ProbeStep) string {
 	return strings.Join(names, " ")
 }
 
+// TestGreet: a greeting ends after EHLO, TLS and AUTH; the server sees no
+// envelope.
+func TestGreet(t *testing.T) {
+	srv := smtptest.New(t, smtptest.Script{})
+	res := Greet(t.Context(), configFor(srv))
+	if got := stepList(res.Steps); !res.Success || got != "dns connect banner ehlo quit" || res.Message != "scripted ESMTP" {
+		t.Errorf("%s: %+v", got, res)
+	}
+	if n := len(srv.Messages()); n != 0 {
+		t.Errorf("%d messages", n)
+	}
+	cfg := configFor(srv)
+	srv.Close()
+	if res = Greet(t.Context(), cfg); res.Success || res.FailedStep != "connect" || res.Hint == "" {
+		t.Errorf("%+v", res)
+	}
+}
+
 func TestProbeSuccess(t *testing.T) {
 	ca := smtptest.NewCA(t)
 	f := func(security Security, want string) {
