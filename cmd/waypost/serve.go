@@ -20,6 +20,9 @@ type settings struct {
 	SMTP                 string          `name:"smtp" help:"Listen address of the bounce processor." placeholder:"ADDR"`
 	Submission           string          `help:"Listen address of SMTP submission." placeholder:"ADDR"`
 	PublicURL            string          `name:"public-url" help:"How the world reaches the HTTP address." placeholder:"URL"`
+	PublicIP             string          `name:"public-ip" help:"Address that /account/ip shows for your own servers." placeholder:"IP"`
+	KeyPerHour           int             `help:"Requests an hour of an API key that has no bound of its own; 0 for no bound."`
+	LegacySunset         string          `help:"Day from which the contract v1 answers requests that name none; until then they are told of it. Never without it." placeholder:"YYYY-MM-DD"`
 	BounceHost           string          `help:"Host that return paths point to." placeholder:"HOST"`
 	DNSResolver          string          `name:"dns-resolver" help:"DNS server to ask; the system's without it." placeholder:"HOST:PORT"`
 	SPF                  string          `name:"spf" help:"SPF mechanisms that cover your mail servers, such as \"ip4:192.0.2.1 include:_spf.example.com\"." placeholder:"LIST"`
@@ -43,9 +46,15 @@ func (s *settings) server(e *env) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, usageError{err}
 	}
+	var sunset time.Time
+	if s.LegacySunset != "" {
+		if sunset, err = time.Parse(time.DateOnly, s.LegacySunset); err != nil {
+			return server.Config{}, usageError{fmt.Errorf("legacy-sunset: %q is no day such as 2027-01-31", s.LegacySunset)}
+		}
+	}
 	c := server.Config{
 		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
-		PublicURL: s.PublicURL, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver, SPF: s.SPF,
+		PublicURL: s.PublicURL, PublicIP: s.PublicIP, LegacySunset: sunset, KeyPerHour: s.KeyPerHour, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver, SPF: s.SPF,
 		AgentPackages: s.AgentPackages,
 		ForgetIP:      !s.TrackIP, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -34,16 +35,24 @@ type Config struct {
 	Log     *slog.Logger
 	Version string
 
-	AllowPrivate bool      // providers may be on private addresses (D-14)
-	PublicURL    string    // how the world reaches the API, without a slash at its end; for the reference
-	LegacySunset time.Time // from when v1 is the contract of requests that name none (D-1); zero: never
+	AllowPrivate   bool           // providers may be on private addresses (D-14)
+	PublicURL      string         // how the world reaches the API, without a slash at its end; for the reference
+	KeyPerHour     int            // requests an hour of a key that has no bound of its own, 0: no bound
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For tells where a request came from
+	PseudoIP       netip.Addr     // what /account/ip shows (D-8); zero: 192.0.2.1
+	LegacySunset   time.Time      // from when v1 is the contract of requests that name none (D-1); zero: never
 }
 
 // API answers requests. Make it with New.
 type API struct {
-	cfg  Config
-	keys *keyCache
-	huma huma.API
+	cfg    Config
+	router *router
+	huma   huma.API
+	keys   *keyCache
+
+	used     usage
+	throttle throttle
+	cursors  pageCursors // where pages of lists ended
 }
 
 // The base path of every operation.
@@ -55,7 +64,6 @@ const ReferencePath = "/docs/api"
 // New makes the handler of everything below /api/v1.
 func New(cfg Config) *API {
 	useErrorShape()
-	mux := http.NewServeMux()
 	config := huma.DefaultConfig("Waypost", cfg.Version)
 	config.CreateHooks = nil // no "$schema" in answers: strict clients refuse it
 	config.DocsPath = ""     // its page loads scripts from elsewhere
@@ -64,11 +72,28 @@ func New(cfg Config) *API {
 	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	config.DefaultFormat = "application/json"
 	config.Components.SecuritySchemes = securitySchemes()
-	a := &API{cfg: cfg, keys: newKeyCache(cfg.Store)}
-	a.huma = humago.New(mux, config)
+	a := &API{cfg: cfg, router: &router{ServeMux: http.NewServeMux()}, keys: newKeyCache(cfg.Store), cursors: newPageCursors()}
+	a.used.last, a.throttle.buckets = map[int64]time.Time{}, map[int64]bucket{}
+	config.Servers = []*huma.Server{{URL: cfg.PublicURL}}
+	config.Info.Description = aboutAPI
+	config.Tags = documentTags()
+	a.huma = humago.New(a.router, config)
 	a.huma.UseMiddleware(a.authorize)
 	a.routes()
 	return a
+}
+
+// router remembers what it was given, so that a test can hold it against the
+// document.
+type router struct {
+	*http.ServeMux
+	patterns []string
+}
+
+// HandleFunc implements [humago.Mux].
+func (r *router) HandleFunc(pattern string, handle func(http.ResponseWriter, *http.Request)) {
+	r.patterns = append(r.patterns, pattern)
+	r.ServeMux.HandleFunc(pattern, handle)
 }
 
 func (a *API) routes() {
@@ -83,6 +108,10 @@ func (a *API) routes() {
 	a.reportRoutes()
 	a.bounceRoutes()
 	a.healthRoutes()
+	a.subAccountRoutes()
+	a.ipRoutes()
+	a.statRoutes()
+	a.keyRoutes()
 }
 
 // ServeHTTP answers one request.
@@ -92,7 +121,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") { // D-3
 		r.URL.Path = strings.TrimRight(p, "/")
-		r.URL.RawPath = ""
+		r.URL.RawPath = strings.TrimRight(r.URL.RawPath, "/")
 	}
 	a.huma.Adapter().ServeHTTP(&jsonErrors{ResponseWriter: w, request: r}, r)
 }
@@ -101,6 +130,9 @@ func (a *API) recover(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {
 		return
+	}
+	if v == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself: an answer that began cannot end well
+		panic(v)
 	}
 	a.cfg.Log.ErrorContext(r.Context(), "BUG: panic while answering a request", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
 	writeError(w, fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details"))
@@ -142,7 +174,8 @@ func operation(method, path, summary string, kind waypost.KeyKind) huma.Operatio
 	return huma.Operation{
 		Method: method, Path: base + path, Summary: summary,
 		OperationID:     operationID(method, path),
-		Security:        []map[string][]string{{schemes[kind].name: {}}},
+		Tags:            []string{tagOf(path)},
+		Security:        []map[string][]string{{schemes[kind].name: {scopeOf(method, path)}}},
 		DefaultStatus:   http.StatusOK,
 		MaxBodyBytes:    1 << 20,
 		BodyReadTimeout: time.Minute,

@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // schemes ties each kind of key to its header (sendpost.md, a.0).
@@ -39,7 +43,8 @@ func caller(ctx context.Context) waypost.APIKey {
 
 // As gives a context whose requests act for a caller who was authorised
 // elsewhere: a person at the dashboard, whose name stands in Hint. Such a
-// caller opens the operations of its key's kind as the key would.
+// caller opens the operations of its key's kind as the key would, within its
+// scopes; networks and rates are not looked at.
 func As(ctx context.Context, key waypost.APIKey) context.Context {
 	return context.WithValue(ctx, trustedKey{}, key)
 }
@@ -53,14 +58,24 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 		if !asks(ctx.Operation(), s.name) {
 			continue
 		}
+		scope := scopeAsked(ctx.Operation(), s.name)
 		if key, ok := ctx.Context().Value(trustedKey{}).(waypost.APIKey); ok && key.Kind == kind {
+			if !opens(&key, scope) {
+				a.refuse(ctx, denied("you may not do this: it needs the scope "+scope))
+				return
+			}
 			next(huma.WithValue(ctx, callerKey{}, key))
 			return
 		}
 		given := strings.TrimSpace(ctx.Header(s.header))
-		key, err := a.keys.find(ctx.Context(), given, kind, time.Now())
+		now := time.Now()
+		key, err := a.keys.find(ctx.Context(), given, kind, now)
 		switch {
 		case err == nil:
+			if refused := a.bounded(ctx, &key, scope, now); refused != nil {
+				a.refuse(ctx, refused)
+				return
+			}
 			next(huma.WithValue(ctx, callerKey{}, key))
 		case given == "":
 			a.refuse(ctx, fail(http.StatusUnauthorized, "the header "+s.header+" is missing; it carries the "+s.words))
@@ -71,6 +86,39 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 	}
 	// No operation is open to everyone: one without a scheme is our mistake.
 	a.refuse(ctx, fail(http.StatusUnauthorized, "this operation cannot be authorised"))
+}
+
+// bounded refuses what a good key may not do: from elsewhere, more often, or
+// beyond its scopes.
+func (a *API) bounded(ctx huma.Context, key *waypost.APIKey, scope string, now time.Time) *Error {
+	a.used.note(key.ID, now)
+	r, _ := humago.Unwrap(ctx)
+	if from := track.Client(r, a.cfg.TrustedProxies); !usableFrom(key, from) {
+		return denied("this key may not be used from " + from.String() + "; its networks are set in the account")
+	}
+	if !opens(key, scope) {
+		return denied("this key may not do this: it needs the scope " + scope + ", and has " + strings.Join(key.Scopes, ", "))
+	}
+	perHour := key.PerHour
+	if perHour == 0 && key.Kind != waypost.KeyIngestion { // an agent's reports are no program's requests
+		perHour = a.cfg.KeyPerHour
+	}
+	if wait, ok := a.throttle.take(key.ID, perHour, now); !ok {
+		e := fail(http.StatusTooManyRequests, fmt.Sprintf("this key may make %d requests an hour, evenly; come again when Retry-After says", perHour))
+		e.retry = int(math.Ceil(wait.Seconds()))
+		return e
+	}
+	return nil
+}
+
+// usableFrom tells whether a key may be used from an address.
+func usableFrom(k *waypost.APIKey, from netip.Addr) bool {
+	for _, text := range k.Networks {
+		if p, err := netip.ParsePrefix(text); err == nil && p.Contains(from) {
+			return true
+		}
+	}
+	return len(k.Networks) == 0
 }
 
 func asks(op *huma.Operation, scheme string) bool {
@@ -166,4 +214,16 @@ func (c *keyCache) forget(hash [32]byte) {
 	c.mu.Lock()
 	delete(c.known, hash)
 	c.mu.Unlock()
+}
+
+// forgetIf drops keys from memory, so that one that was revoked here is
+// refused at once.
+func (c *keyCache) forgetIf(gone func(*waypost.APIKey) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for hash, k := range c.known {
+		if gone(&k.key) {
+			delete(c.known, hash)
+		}
+	}
 }

@@ -157,7 +157,7 @@ func (a *API) send(ctx context.Context, in *raw) ([]EmailResponse, error) {
 		return nil, fmt.Errorf("read sub-account %d: %w", key.SubAccount, err)
 	}
 	if submission.SubAccount.Blocked {
-		return nil, fail(http.StatusForbidden, "this sub-account is blocked and accepts no mail; unblock it in the account")
+		return nil, denied("this sub-account is blocked and accepts no mail; unblock it in the account")
 	}
 	accepted, err := a.cfg.Queue.Enqueue(ctx, submission)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 // decode reads a JSON body into a T. Unknown fields are ignored (D-4): clients
-// send extra ones. The error names the field, and never the value.
+// send extra ones. The same field twice is refused. The error names the field, and never the value.
 func decode[T any](body []byte) (T, error) {
 	var v T
 	if len(bytes.TrimSpace(body)) == 0 {
@@ -31,6 +31,9 @@ func decode[T any](body []byte) (T, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if err := d.Decode(&v); err != nil {
 		return v, jsonError(body, d, err)
+	}
+	if err := checkShape(body[:d.InputOffset()]); err != nil {
+		return v, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return v, badField("body", "there is more after the JSON document, at byte %d", d.InputOffset())

@@ -40,7 +40,7 @@ type Message struct {
 	AMPBody         string            `json:"ampBody"`
 	TrackOpens      bool              `json:"trackOpens"`
 	TrackClicks     bool              `json:"trackClicks"`
-	Attempt         int               `json:"attempt"`
+	Attempt         *int              `json:"attempt,omitempty" doc:"attempts to relay; left out of lists"`
 	WebhookEndpoint string            `json:"webhookEndpoint"`
 	MXRecords       []string          `json:"mxRecords"`
 }
@@ -61,57 +61,89 @@ type MessageTo struct {
 	CustomFields map[string]string `json:"customFields"`
 }
 
-// Event answers with the legacy field names of an event (D-39).
-type Event struct {
-	EventID         string        `json:"eventID"`
-	Groups          []string      `json:"groups"`
-	IPID            int64         `json:"ipID"`
-	IPPoolID        int64         `json:"ipPoolID"`
-	DomainID        int64         `json:"domainID"`
-	TPSPID          int64         `json:"tpspId"`
-	MessageType     string        `json:"messageType"`
-	MessageSubject  string        `json:"messageSubject"`
-	AccountID       int64         `json:"accountID"`
-	SubAccountID    int64         `json:"subAccountID"`
-	MessageID       string        `json:"messageID"`
-	Type            int           `json:"type"`
-	From            string        `json:"from"`
-	FromName        string        `json:"fromName"`
-	To              string        `json:"to"`
-	ToName          string        `json:"toName"`
-	SubmittedAt     int64         `json:"submittedAt" doc:"UNIX seconds of the event (D-38)"`
-	SMTPCode        int           `json:"smtpCode"`
-	SMTPDescription string        `json:"smtpDescription"`
-	EventMetadata   EventMetadata `json:"eventMetadata"`
+// MessageV1 is a message in the contract v1.
+type MessageV1 struct {
+	MessageID    string              `json:"messageId"`
+	SubAccountID int64               `json:"subAccountId"`
+	PublicIP     string              `json:"publicIp"`
+	EmailType    string              `json:"emailType"`
+	SubmittedAt  int64               `json:"submittedAt" doc:"UNIX nanoseconds"`
+	From         NameEmail           `json:"from"`
+	ReplyTo      NameEmail           `json:"replyTo"`
+	To           MessageToV1         `json:"to"`
+	HeaderTo     MessageToV1         `json:"headerTo"`
+	HeaderCc     []NameEmail         `json:"headerCc"`
+	HeaderBcc    []NameEmail         `json:"headerBcc"`
+	Attachments  []MessageAttachment `json:"attachments"`
+	Groups       []string            `json:"groups"`
+	IPPool       string              `json:"ipPool"`
+	Headers      map[string]string   `json:"headers"`
+	Subject      string              `json:"subject"`
+	PreText      string              `json:"preText"`
+	HTMLBody     string              `json:"htmlBody"`
+	TextBody     string              `json:"textBody"`
+	AMPBody      string              `json:"ampBody"`
+	TrackOpens   bool                `json:"trackOpens"`
+	TrackClicks  bool                `json:"trackClicks"`
 }
 
-// EventMetadata repeats the reply, as the documents do.
-type EventMetadata struct {
-	SMTPCode        int    `json:"smtpCode"`
-	SMTPDescription string `json:"smtpDescription"`
+// MessageToV1 is MessageTo in the contract v1.
+type MessageToV1 struct {
+	Name         string         `json:"name"`
+	Email        string         `json:"email"`
+	Cc           []NameEmail    `json:"cc"`
+	Bcc          []NameEmail    `json:"bcc"`
+	CustomFields map[string]any `json:"customFields"`
 }
+
+// MessageAttachment names a file of a message.
+type MessageAttachment struct {
+	Filename string `json:"filename"`
+	Content  string `json:"content" doc:"always empty: files are not given out again"`
+}
+
+// foundMessage is a message with its content.
+type foundMessage struct {
+	waypost.Message
+	content  waypost.Content
+	attempts *int
+}
+
+var messageViews = views[foundMessage, Message, MessageV1]{legacy: messageView, v1: messageViewV1}
 
 type messagePath struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
 func (a *API) messageRoutes() {
-	const one = "/account/message/{id}"
-	register(a, operation(http.MethodGet, one, "Read one message", waypost.KeyAccount), nil, a.getMessage)
-	register(a, operation(http.MethodGet, one+"/events", "The events of one message, oldest first", waypost.KeyAccount), nil, a.messageEvents)
+	const one, own = "/account/message/{id}", "/subaccount/message/{id}"
+	registerBoth(a, operation(http.MethodGet, one, "Read one message", waypost.KeyAccount), nil, a.getMessage, messageViews)
+	registerBoth(a, operation(http.MethodGet, own, "Read one message", waypost.KeySubAccount), nil, a.getMessage, messageViews)
+	registerBoth(a, operation(http.MethodGet, one+"/events", "The events of one message, oldest first", waypost.KeyAccount), nil, a.messageEvents, eventListViews)
+	registerBoth(a, operation(http.MethodGet, own+"/events", "The events of one message, oldest first", waypost.KeySubAccount), nil, a.messageEvents, eventListViews)
 	register(a, operation(http.MethodGet, one+"/timeline", "Everything known of one message's way", waypost.KeyAccount), nil, a.timeline)
 	register(a, operation(http.MethodGet, one+"/explain", "Why a message went where it did, and what it waits for", waypost.KeyAccount), nil, a.explainMessage)
+	a.listingRoutes()
 }
 
-// trail reads a message of the caller's account and its way.
+// unknown answers for an id that the caller has nothing of: 404 below
+// /account, 406 below /subaccount (sendpost.md, a.1).
+func unknown(ctx context.Context, kind string, id any) *Error {
+	if caller(ctx).SubAccount != 0 {
+		return missing(http.StatusNotAcceptable, kind, id)
+	}
+	return notFound(kind, id)
+}
+
+// trail reads a message of the caller's and its way.
 func (a *API) trail(ctx context.Context, id string) (store.Trail, waypost.Content, error) {
 	uuid, err := waypost.ParseUUID(id)
 	if err != nil {
-		return store.Trail{}, waypost.Content{}, notFound("message", strconv.Quote(id)+"; a message id is the messageId of the send call's answer")
+		return store.Trail{}, waypost.Content{}, unknown(ctx, "message", strconv.Quote(id)+"; a message id is the messageId of the send call's answer")
 	}
 	t, err := a.cfg.Store.Trail(ctx, caller(ctx).Account, uuid)
-	if isNotFound(err) {
-		return t, waypost.Content{}, notFound("message", id)
+	if own := caller(ctx).SubAccount; isNotFound(err) || err == nil && own != 0 && own != t.Message.SubAccount {
+		return store.Trail{}, waypost.Content{}, unknown(ctx, "message", id)
 	}
 	if err != nil {
 		return t, waypost.Content{}, fmt.Errorf("read message %s: %w", id, err)
@@ -123,12 +155,17 @@ func (a *API) trail(ctx context.Context, id string) (store.Trail, waypost.Conten
 	return t, c, nil
 }
 
-func (a *API) getMessage(ctx context.Context, in *messagePath) (Message, error) {
+func (a *API) getMessage(ctx context.Context, in *messagePath) (foundMessage, error) {
 	t, c, err := a.trail(ctx, in.ID)
 	if err != nil {
-		return Message{}, err
+		return foundMessage{}, err
 	}
-	m := &t.Message
+	n := attempts(&t)
+	return foundMessage{t.Message, c, &n}, nil
+}
+
+func messageView(f foundMessage) Message {
+	m, c := &f.Message, &f.content
 	fields := flatten(m.Variables)
 	to := MessageTo{Name: m.To.Name, Email: m.Recipient, Cc: []string{}, Bcc: []string{}, CustomFields: fields}
 	header := to
@@ -138,22 +175,50 @@ func (a *API) getMessage(ctx context.Context, in *messagePath) (Message, error) 
 		EmailType: m.Mailbox.String(), SubmittedAt: m.SubmittedAt.UnixNano(),
 		From: NameEmail(c.From), ReplyTo: NameEmail(c.ReplyTo), To: to, HeaderTo: header,
 		HeaderCc: []string{}, HeaderBcc: []string{}, Attachments: []string{}, Groups: append([]string{}, c.Groups...),
-		IPPool: c.Pool, Headers: map[string]string{}, CustomFields: fields,
+		IPPool: c.Pool, Headers: headerMap(c), CustomFields: fields,
 		Subject: c.Subject, PreText: c.PreText, HTMLBody: c.HTML, TextBody: c.Text, AMPBody: c.AMP,
-		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks, Attempt: attempts(&t),
+		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks, Attempt: f.attempts,
 		WebhookEndpoint: c.Webhook, MXRecords: []string{},
 	}
 	for _, cc := range m.Cc {
 		out.HeaderCc = append(out.HeaderCc, cc.Email)
 		out.To.Cc = append(out.To.Cc, cc.Email)
 	}
-	for _, h := range c.Headers {
-		out.Headers[h.Name] = h.Value
-	}
 	for i := range c.Attachments {
 		out.Attachments = append(out.Attachments, c.Attachments[i].Filename)
 	}
-	return out, nil
+	return out
+}
+
+func messageViewV1(f foundMessage) MessageV1 {
+	m, c := &f.Message, &f.content
+	fields := map[string]any{}
+	_ = json.Unmarshal(m.Variables, &fields) // checked when it came
+	to := MessageToV1{Name: m.To.Name, Email: m.Recipient, Cc: []NameEmail{}, Bcc: []NameEmail{}, CustomFields: fields}
+	for _, cc := range m.Cc {
+		to.Cc = append(to.Cc, NameEmail(cc))
+	}
+	header := to
+	header.Email = m.To.Email
+	out := MessageV1{
+		MessageID: m.ID.String(), SubAccountID: m.SubAccount, EmailType: m.Mailbox.String(), SubmittedAt: m.SubmittedAt.UnixNano(),
+		From: NameEmail(c.From), ReplyTo: NameEmail(c.ReplyTo), To: to, HeaderTo: header, HeaderCc: to.Cc, HeaderBcc: []NameEmail{},
+		Attachments: []MessageAttachment{}, Groups: append([]string{}, c.Groups...), IPPool: c.Pool, Headers: headerMap(c),
+		Subject: c.Subject, PreText: c.PreText, HTMLBody: c.HTML, TextBody: c.Text, AMPBody: c.AMP,
+		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks,
+	}
+	for i := range c.Attachments {
+		out.Attachments = append(out.Attachments, MessageAttachment{Filename: c.Attachments[i].Filename})
+	}
+	return out
+}
+
+func headerMap(c *waypost.Content) map[string]string {
+	out := map[string]string{}
+	for _, h := range c.Headers {
+		out[h.Name] = h.Value
+	}
+	return out
 }
 
 // attempts counts the attempts to relay a message.
@@ -165,44 +230,16 @@ func attempts(t *store.Trail) int {
 	return n
 }
 
-func (a *API) messageEvents(ctx context.Context, in *messagePath) ([]Event, error) {
+func (a *API) messageEvents(ctx context.Context, in *messagePath) ([]foundEvent, error) {
 	t, c, err := a.trail(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	out := []Event{}
+	out := []foundEvent{}
 	for i := range t.Events {
 		if !t.Events[i].Evidence {
-			out = append(out, eventView(&t.Events[i], &t.Message, &c))
+			out = append(out, foundEvent{t.Events[i], t.Message, headOf(&c)})
 		}
 	}
 	return out, nil
-}
-
-func eventView(e *waypost.Event, m *waypost.Message, c *waypost.Content) Event {
-	return Event{
-		EventID: strconv.FormatInt(e.ID, 10), Groups: append([]string{}, c.Groups...), IPPoolID: m.Pool, DomainID: m.Domain,
-		TPSPID: e.Provider, MessageType: m.Mailbox.String(), MessageSubject: c.Subject,
-		AccountID: e.Account, SubAccountID: e.SubAccount, MessageID: e.Message.String(), Type: int(e.Type),
-		From: c.From.Email, FromName: c.From.Name, To: m.Recipient, ToName: m.To.Name,
-		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
-		EventMetadata: EventMetadata{SMTPCode: e.Code, SMTPDescription: e.Text},
-	}
-}
-
-// flatten turns custom fields into text, as the legacy contract has them.
-func flatten(variables []byte) map[string]string {
-	out := map[string]string{}
-	var all map[string]json.RawMessage
-	if len(variables) == 0 || json.Unmarshal(variables, &all) != nil {
-		return out
-	}
-	for name, v := range all {
-		var s string
-		if json.Unmarshal(v, &s) != nil {
-			s = string(v)
-		}
-		out[name] = s
-	}
-	return out
 }

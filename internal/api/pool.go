@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/waypost-mail/waypost"
 )
@@ -14,7 +15,7 @@ type IPPool struct {
 	Name             string       `json:"name"`
 	Type             int          `json:"type"`
 	Created          int64        `json:"created" doc:"UNIX nanoseconds"`
-	IPs              []struct{}   `json:"ips"`
+	IPs              []IP         `json:"ips" doc:"the pseudo IP, in a pool that names one or has no provider"`
 	TPSPs            []LegacyTPSP `json:"thirdPartySendingProviders"`
 	ToAccountIPPools []struct{}   `json:"toAccountIPPools"`
 	RoutingStrategy  int          `json:"routingStrategy"`
@@ -23,6 +24,19 @@ type IPPool struct {
 	ShouldOverflow   bool         `json:"shouldOverflow"`
 	OverflowPoolName string       `json:"overflowPoolName"`
 	WarmupInterval   int          `json:"warmupInterval"`
+}
+
+// IPPoolV1 is a pool in the contract v1.
+type IPPoolV1 struct {
+	ID               int64  `json:"id"`
+	Name             string `json:"name"`
+	Type             int    `json:"type"`
+	RoutingStrategy  int    `json:"routingStrategy"`
+	RoutingMetaData  string `json:"routingMetaData"`
+	ShouldOverflow   bool   `json:"shouldOverflow"`
+	OverflowPoolName string `json:"overflowPoolName"`
+	IPs              []IPV1 `json:"ips" doc:"the pseudo IP, in a pool that names one or has no provider"`
+	Created          int64  `json:"created" doc:"UNIX nanoseconds"`
 }
 
 // LegacyTPSP is a provider inside a pool: the declared fields alone, because
@@ -41,51 +55,57 @@ type LegacyTPSP struct {
 	Created    int64  `json:"created"`
 }
 
+// foundPool is a pool with what its answers nest.
+type foundPool struct {
+	waypost.Pool
+	overflow  string
+	providers []waypost.Provider
+	ips       []foundIP
+}
+
+var poolViews = views[foundPool, IPPool, IPPoolV1]{legacy: poolView, v1: poolViewV1}
+
 func (a *API) poolRoutes() {
-	register(a, operation(http.MethodGet, "/account/ippool", "List the pools", waypost.KeyAccount), nil, a.listPools)
-	register(a, operation(http.MethodPost, "/account/ippool", "Create a pool", waypost.KeyAccount), PoolRequest{}, a.createPool)
-	register(a, operation(http.MethodGet, "/account/ippool/{id}", "Read one pool", waypost.KeyAccount), nil, a.getPool)
-	register(a, operation(http.MethodPut, "/account/ippool/{id}", "Change a pool; fields left out stay as they are", waypost.KeyAccount), PoolRequest{}, a.updatePool)
+	registerBoth(a, operation(http.MethodGet, "/account/ippool", "List the pools", waypost.KeyAccount), nil, a.listPools,
+		views[[]foundPool, []IPPool, []IPPoolV1]{legacy: each(poolView), v1: each(poolViewV1)})
+	registerBoth(a, operation(http.MethodPost, "/account/ippool", "Create a pool", waypost.KeyAccount), PoolRequest{}, a.createPool, poolViews)
+	registerBoth(a, operation(http.MethodGet, "/account/ippool/{id}", "Read one pool", waypost.KeyAccount), nil, a.getPool, poolViews)
+	registerBoth(a, operation(http.MethodPut, "/account/ippool/{id}", "Change a pool; fields left out stay as they are", waypost.KeyAccount), PoolRequest{}, a.updatePool, poolViews)
 	register(a, operation(http.MethodDelete, "/account/ippool/{id}", "Delete a pool", waypost.KeyAccount), nil, a.deletePool)
 	register(a, operation(http.MethodPut, "/account/subaccount/{id}/default-pool", "Choose the pool of calls that name none", waypost.KeyAccount), DefaultPoolRequest{}, a.setDefaultPool)
 }
 
-func (a *API) listPools(ctx context.Context, in *page) ([]IPPool, error) {
+func (a *API) listPools(ctx context.Context, in *page) ([]foundPool, error) {
 	all, err := a.cfg.Store.Pools(ctx, caller(ctx).Account, in.of())
 	if err != nil {
 		return nil, fmt.Errorf("list pools: %w", err)
 	}
-	out := make([]IPPool, 0, len(all))
+	out := make([]foundPool, len(all))
 	for i := range all {
-		view, err := a.poolView(ctx, &all[i])
-		if err != nil {
+		if out[i], err = a.nested(ctx, &all[i]); err != nil {
 			return nil, err
 		}
-		out = append(out, view)
 	}
 	return out, nil
 }
 
-func (a *API) getPool(ctx context.Context, in *idPath) (IPPool, error) {
+func (a *API) getPool(ctx context.Context, in *idPath) (foundPool, error) {
 	p, err := a.pool(ctx, in.ID)
 	if err != nil {
-		return IPPool{}, err
+		return foundPool{}, err
 	}
-	return a.poolView(ctx, &p)
+	return a.nested(ctx, &p)
 }
 
-func (a *API) poolView(ctx context.Context, p *waypost.Pool) (IPPool, error) {
-	out := IPPool{
-		ID: p.ID, Name: p.Name, Type: 1, Created: p.Created.UnixNano(),
-		IPs: []struct{}{}, TPSPs: []LegacyTPSP{}, ToAccountIPPools: []struct{}{},
-		RoutingStrategy: int(p.Strategy), RoutingMetaData: p.Metadata, ShouldOverflow: p.Overflow != 0,
-	}
+// nested finds what a pool's answers nest.
+func (a *API) nested(ctx context.Context, p *waypost.Pool) (foundPool, error) {
+	out := foundPool{Pool: *p}
 	if p.Overflow != 0 {
 		over, err := a.cfg.Store.Pool(ctx, p.Account, p.Overflow)
 		if err != nil && !isNotFound(err) {
-			return IPPool{}, fmt.Errorf("read overflow pool %d: %w", p.Overflow, err)
+			return out, fmt.Errorf("read overflow pool %d: %w", p.Overflow, err)
 		}
-		out.OverflowPoolName = over.Name
+		out.overflow = over.Name
 	}
 	for _, m := range p.Members {
 		provider, err := a.cfg.Store.Provider(ctx, p.Account, m.Provider)
@@ -93,12 +113,39 @@ func (a *API) poolView(ctx context.Context, p *waypost.Pool) (IPPool, error) {
 			continue
 		}
 		if err != nil {
-			return IPPool{}, fmt.Errorf("read provider %d of pool %q: %w", m.Provider, p.Name, err)
+			return out, fmt.Errorf("read provider %d of pool %q: %w", m.Provider, p.Name, err)
 		}
-		out.TPSPs = append(out.TPSPs, LegacyTPSP{
-			ID: provider.ID, Name: provider.Name, Type: waypost.ProviderCustomSMTP, Endpoint: provider.Host,
-			Key: provider.Username, Port: provider.Port, Created: provider.Created.UnixNano(),
-		})
+		out.providers = append(out.providers, provider)
+	}
+	if len(p.Members) == 0 || strings.Contains(p.Metadata, "IP_") {
+		ip, err := a.ip(ctx)
+		if err != nil {
+			return out, err
+		}
+		out.ips = []foundIP{ip}
 	}
 	return out, nil
+}
+
+func poolView(p foundPool) IPPool {
+	out := IPPool{
+		ID: p.ID, Name: p.Name, Type: 1, Created: p.Created.UnixNano(),
+		IPs: each(ipView)(p.ips), TPSPs: []LegacyTPSP{}, ToAccountIPPools: []struct{}{},
+		RoutingStrategy: int(p.Strategy), RoutingMetaData: p.Metadata, ShouldOverflow: p.Overflow != 0, OverflowPoolName: p.overflow,
+	}
+	for i := range p.providers {
+		t := &p.providers[i]
+		out.TPSPs = append(out.TPSPs, LegacyTPSP{
+			ID: t.ID, Name: t.Name, Type: waypost.ProviderCustomSMTP, Endpoint: t.Host,
+			Key: t.Username, Port: t.Port, Created: t.Created.UnixNano(),
+		})
+	}
+	return out
+}
+
+func poolViewV1(p foundPool) IPPoolV1 {
+	return IPPoolV1{
+		ID: p.ID, Name: p.Name, Type: 1, RoutingStrategy: int(p.Strategy), RoutingMetaData: p.Metadata,
+		ShouldOverflow: p.Overflow != 0, OverflowPoolName: p.overflow, IPs: each(ipViewV1)(p.ips), Created: p.Created.UnixNano(),
+	}
 }

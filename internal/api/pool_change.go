@@ -40,26 +40,26 @@ type DefaultPoolRequest struct {
 	Name string `json:"ippool"`
 }
 
-func (a *API) createPool(ctx context.Context, in *raw) (IPPool, error) {
+func (a *API) createPool(ctx context.Context, in *raw) (foundPool, error) {
 	req, err := decode[PoolRequest](in.RawBody)
 	if err != nil {
-		return IPPool{}, err
+		return foundPool{}, err
 	}
 	p := waypost.Pool{Account: caller(ctx).Account, Failover: true, Created: time.Now().Truncate(time.Millisecond)}
 	if req.TPSPs == nil {
 		req.TPSPs = []number{}
 	}
 	if err := a.plan(ctx, &req, &p); err != nil {
-		return IPPool{}, err
+		return foundPool{}, err
 	}
 	if err := a.cfg.Store.CreatePool(ctx, &p); err != nil {
 		if errors.Is(err, store.ErrExists) {
-			return IPPool{}, poolTaken(p.Name)
+			return foundPool{}, poolTaken(p.Name)
 		}
-		return IPPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
+		return foundPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
 	}
 	a.audit(ctx, "pool.create", fmt.Sprintf("pool %d", p.ID), "created pool %q with strategy %d", p.Name, p.Strategy)
-	return a.poolView(ctx, &p)
+	return a.nested(ctx, &p)
 }
 
 func (a *API) pool(ctx context.Context, id int64) (waypost.Pool, error) {
@@ -73,28 +73,28 @@ func (a *API) pool(ctx context.Context, id int64) (waypost.Pool, error) {
 	return p, nil
 }
 
-func (a *API) updatePool(ctx context.Context, in *idBody) (IPPool, error) {
+func (a *API) updatePool(ctx context.Context, in *idBody) (foundPool, error) {
 	p, err := a.pool(ctx, in.ID)
 	if err != nil {
-		return IPPool{}, err
+		return foundPool{}, err
 	}
 	req, err := decode[PoolRequest](in.RawBody)
 	if err != nil {
-		return IPPool{}, err
+		return foundPool{}, err
 	}
 	if err := a.plan(ctx, &req, &p); err != nil {
-		return IPPool{}, err
+		return foundPool{}, err
 	}
 	switch err := a.cfg.Store.UpdatePool(ctx, &p); {
 	case errors.Is(err, store.ErrExists):
-		return IPPool{}, poolTaken(p.Name)
+		return foundPool{}, poolTaken(p.Name)
 	case isNotFound(err):
-		return IPPool{}, notFound("pool", in.ID)
+		return foundPool{}, notFound("pool", in.ID)
 	case err != nil:
-		return IPPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
+		return foundPool{}, fmt.Errorf("store pool %q: %w", p.Name, err)
 	}
 	a.audit(ctx, "pool.update", fmt.Sprintf("pool %d", p.ID), "changed pool %q: strategy %d, metadata %s", p.Name, p.Strategy, p.Metadata)
-	return a.poolView(ctx, &p)
+	return a.nested(ctx, &p)
 }
 
 func poolTaken(name string) *Error {

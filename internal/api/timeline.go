@@ -41,6 +41,17 @@ type TimelineEntry struct {
 	Relay    string    `json:"relay,omitempty"`
 	Late     bool      `json:"late,omitempty"`
 	Count    int       `json:"count,omitempty" doc:"deferrals reported so far"`
+	Visit    *Visit    `json:"visit,omitempty" doc:"of an open, a click, an unsubscription"`
+}
+
+// Visit is what a request to a tracking URL said.
+type Visit struct {
+	URL       string `json:"url,omitempty"`
+	Link      int    `json:"link,omitempty" doc:"its place in the message, from 1"`
+	IP        string `json:"ip,omitempty"`
+	UserAgent string `json:"userAgent,omitempty"`
+	Machine   string `json:"machine,omitempty" doc:"the rule that says no person did this"`
+	First     bool   `json:"first,omitempty" doc:"a person's first open, or first click, of the message"`
 }
 
 // TimelineWait is what an unfinished message waits for.
@@ -72,7 +83,7 @@ func timelineView(t *store.Trail) Timeline {
 		out.Entries = append(out.Entries, TimelineEntry{
 			At: e.At, Kind: kind, Type: int(e.Type), TypeName: e.Type.String(), Source: string(e.Source),
 			Code: e.Code, Enhanced: e.Enhanced, Text: e.Text, Reason: string(e.Reason), Rule: e.Rule,
-			Attempt: e.Attempt, QueueID: string(e.Queue), Relay: e.Relay, Late: e.Late,
+			Attempt: e.Attempt, QueueID: string(e.Queue), Relay: e.Relay, Late: e.Late, Visit: (*Visit)(e.Visit),
 		})
 	}
 	for i := range t.Attempts {

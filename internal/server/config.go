@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -27,15 +28,18 @@ type Config struct {
 	Submission string // listen address of SMTP submission
 
 	PublicURL   string // how the world reaches HTTP; "" : http://{HTTP}
+	PublicIP    string // what /account/ip shows (D-8); "" : 192.0.2.1
 	BounceHost  string // where return paths point (D-29); "" : the host of PublicURL
 	DNSResolver string // "host:port"; "" : the system's
 	SPF         string // mechanisms that cover the customers' mail servers, as "ip4:192.0.2.1 include:_spf.example.com"
 
 	AgentPackages string // directory of the packages that /agent/ hands out; "" : agent in Data
 
-	ForgetIP       bool     // do not keep the addresses of opens and clicks
-	TrustedProxies []string // CIDR prefixes whose X-Forwarded-For is believed
-	TrackScheme    string   // of the tracking hosts of sender domains: http, https, or "" for that of PublicURL
+	ForgetIP       bool      // do not keep the addresses of opens and clicks
+	TrustedProxies []string  // CIDR prefixes whose X-Forwarded-For is believed
+	TrackScheme    string    // of the tracking hosts of sender domains: http, https, or "" for that of PublicURL
+	KeyPerHour     int       // requests an hour of a key without a bound of its own, 0: no bound
+	LegacySunset   time.Time // from when v1 answers requests that name no contract (D-1); zero: never
 
 	AllowPrivateNetworks bool // providers on loopback and private addresses (D-14)
 	RetrySchedule        waypost.RetrySchedule
@@ -74,6 +78,11 @@ func (c *Config) Check() error {
 	if c.PublicURL != "" {
 		if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			bad = append(bad, fmt.Errorf("public-url: %q is no http or https URL", c.PublicURL))
+		}
+	}
+	if c.PublicIP != "" {
+		if _, err := netip.ParseAddr(c.PublicIP); err != nil {
+			bad = append(bad, fmt.Errorf("public-ip: %q is no IP address", c.PublicIP))
 		}
 	}
 	if c.BounceHost != "" {

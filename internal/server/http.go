@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/waypost-mail/waypost/internal/api"
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/track"
@@ -20,10 +21,11 @@ import (
 
 // handler is the one HTTP door: the API, the agent and its installation, the
 // health of the node, its metrics, tracking URLs, and the pages for people.
-func handler(c *Config, s store.Store, q *queue.Queue, api, front http.Handler, agents *agentShelf, tracker *track.Tracker) http.Handler {
+func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker) http.Handler {
 	mux := http.NewServeMux()
 	if c.has("api") {
-		mux.Handle("/api/v1/", api)
+		mux.Handle("/api/v1/", public)
+		mux.Handle("GET "+api.ReferencePath, public.Reference())
 		mux.HandleFunc("GET /agent/install.sh", agents.install)
 		mux.HandleFunc("GET /agent/download/{kind}/{arch}", agents.download)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -98,6 +99,7 @@ type node struct {
 	door    *ingest.Door
 	queue   *queue.Queue
 	checker *senderdomain.Checker
+	api     *api.API
 	tracker *track.Tracker // nil without the role track
 	http    *http.Server
 }
@@ -128,16 +130,22 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		Track: trackingSite(c, keys),
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
+	publicIP, _ := netip.ParseAddr(c.PublicIP) // checked; "" stays the zero one
+	proxies, err := track.ParseNetworks(c.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("trusted-proxies: %w", err)
+	}
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
+		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset, KeyPerHour: c.KeyPerHour, TrustedProxies: proxies,
 	})
 	agents, err := newAgentShelf(c)
 	if err != nil {
 		return nil, err
 	}
 	pages := dashboard(c, s, a)
-	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, tracker: tracker, http: &http.Server{
+	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, http: &http.Server{
 		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -187,7 +195,8 @@ func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) e
 	if n.cfg.has("send") {
 		work.Go(func() error { return n.queue.Run(queueCtx) })
 	}
-	work.Go(func() error { return n.follow(queueCtx) }) // stopped after the last request
+	work.Go(func() error { return n.api.Run(queueCtx) }) // the last requests are used keys too
+	work.Go(func() error { return n.follow(queueCtx) })  // stopped after the last request
 	if n.cfg.has("api") {
 		work.Go(func() error { return n.checker.Run(failed) })
 		work.Go(func() error { return retention(failed, n.store, n.cfg.Retention, n.cfg.Log) })

@@ -41,9 +41,9 @@ func within(addr netip.Addr, nets []netip.Prefix) bool {
 // maxHops bounds how far X-Forwarded-For is read back.
 const maxHops = 16
 
-// client is the address that a request came from: of the connection, or, as
+// Client is the address that a request came from: of the connection, or, as
 // far back as every hop is a trusted proxy, of X-Forwarded-For.
-func client(r *http.Request, trusted []netip.Prefix) netip.Addr {
+func Client(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

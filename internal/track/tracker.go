@@ -149,7 +149,7 @@ func (t *Tracker) hit(r *http.Request, token *Token) Hit {
 		Kind: token.Kind, Message: token.Message, At: time.Now(),
 		Visit: waypost.Visit{URL: token.URL, Link: token.Link, UserAgent: cleanAgent(r.UserAgent())},
 		link:  token.Link, links: token.Links, relayed: token.Relayed,
-		head: r.Method == http.MethodHead, addr: client(r, t.cfg.Proxies),
+		head: r.Method == http.MethodHead, addr: Client(r, t.cfg.Proxies),
 	}
 }
 

@@ -295,7 +295,7 @@ func TestClient(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = remote
 		r.Header["X-Forwarded-For"] = forwarded
-		if got := client(r, nets); got.String() != want {
+		if got := Client(r, nets); got.String() != want {
 			t.Errorf("%s %q: %s, want %s", remote, forwarded, got, want)
 		}
 	}
@@ -318,7 +318,7 @@ func TestClient(t *testing.T) {
 	}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "@"
-	if client(r, nets).IsValid() {
+	if Client(r, nets).IsValid() {
 		t.Error("a socket without address has one")
 	}
 }
