@@ -196,7 +196,7 @@ func (f *fixture) recount() map[waypost.Stat]int64 {
 	want := map[waypost.Stat]int64{}
 	from, to := epoch, epoch
 	for _, e := range f.events() {
-		if s := e.Stat(); s != waypost.StatNone {
+		for _, s := range e.Stats() {
 			want[s]++
 		}
 		if e.At.Before(from) {

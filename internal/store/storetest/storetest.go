@@ -26,6 +26,10 @@
 //   - Move and SetPause answer ErrNotFound for a pool or provider that is not
 //     the account's, and nothing is changed;
 //   - a list of a pool that a deleted provider leaves empty goes;
+//   - the age of an event is that of its id, when it was stored;
+//   - a group that a message names twice counts once;
+//   - rows of a breakdown have no counters of zero, and their keys are in the
+//     order of bytes;
 //   - limits hold while the clock steps back by less than two hours.
 package storetest
 
@@ -120,10 +124,30 @@ func Run(t *testing.T, e Engine) {
 		{"ReportsTenancy", testReportsTenancy},
 		{"ReportsPrune", testReportsPrune},
 		{"Reclassify", testReclassify},
+		{"RecordFirst", testRecordFirst},
+		{"RecordFirstBatch", testRecordFirstBatch},
 		{"EventIDs", testEventIDs},
 		{"ListEvents", testListEvents},
+		{"EventFilters", testEventFilters},
+		{"ListMessages", testListMessages},
+		{"ListMessagesTenancy", testListMessagesTenancy},
+		{"PruneEvents", testPruneEvents},
+		{"PruneMessages", testPruneMessages},
+		{"PruneJournal", testPruneJournal},
 		{"Trail", testTrail},
 		{"DailyStats", testDailyStats},
+		{"Breakdown", testBreakdown},
+		{"BreakdownReclassify", testBreakdownReclassify},
+		{"BreakdownCancel", testBreakdownCancel},
+		{"Webhooks", testWebhooks},
+		{"WebhooksTenancy", testWebhooksTenancy},
+		{"DeliveriesStored", testDeliveriesStored},
+		{"DeliveriesOwn", testDeliveriesOwn},
+		{"DeliveriesClaim", testDeliveriesClaim},
+		{"DeliveriesState", testDeliveriesState},
+		{"DeliveriesList", testDeliveriesList},
+		{"DeliveriesReplay", testDeliveriesReplay},
+		{"DeliveriesPrune", testDeliveriesPrune},
 		{"Restart", testRestart},
 		{"Cancelled", testCancelled},
 		{"Load", testLoad},
