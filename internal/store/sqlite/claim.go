@@ -124,7 +124,7 @@ func (t *tx) handOut(l *lane, c store.Claim, all []candidate, token int64) ([]st
 	ids := make([]waypost.UUID, len(all))
 	for i, k := range all {
 		t.db.lastLease++
-		t.grant(l, &lease{t.db.lastLease, k.at, k.attempt, k.unknown, c.LeaseUntil.UnixMilli()})
+		t.grant(l, &lease{t.db.lastLease, k.at, k.attempt, k.unknown, c.LeaseUntil.UnixMilli(), c.Now.UnixMilli()})
 		out[i].Entry = store.Entry{
 			Lane: c.Lane, Message: k.at.message, Due: moment(k.at.due), Attempt: k.attempt, Token: token, Lease: t.db.lastLease,
 		}

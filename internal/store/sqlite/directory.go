@@ -2,14 +2,10 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
 )
-
-const insertSubAccount = `INSERT INTO sub_account (account, name, is_default, blocked, pool, created) VALUES ($1, $2, $3, $4, $5, $6)`
 
 // Install implements [store.Directory].
 func (d *DB) Install(ctx context.Context, in *store.Installation) error {
@@ -27,7 +23,7 @@ func (d *DB) Install(ctx context.Context, in *store.Installation) error {
 			return err
 		}
 		s.Account = a.ID
-		if s.ID, err = tx.insert(insertSubAccount, s.Account, s.Name, s.Default, s.Blocked, s.Pool, millis(s.Created)); err != nil {
+		if err := tx.createSubAccount(s); err != nil {
 			return err
 		}
 		for _, k := range in.Keys {
@@ -49,68 +45,8 @@ func (d *DB) Installed(ctx context.Context) (bool, error) {
 		"SELECT EXISTS (SELECT 1 FROM account)")
 }
 
-func (t *tx) createKey(k *waypost.APIKey) (err error) {
-	k.ID, err = t.insert(
-		`INSERT INTO api_key (kind, account, sub_account, provider, hash, hint, created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		int64(k.Kind), k.Account, k.SubAccount, k.Provider, k.Hash[:], k.Hint, millis(k.Created), millis(k.Expires))
-	return err
-}
-
-// CreateKey implements [store.Directory].
-func (d *DB) CreateKey(ctx context.Context, k *waypost.APIKey) error {
-	return d.do(ctx, "create a key", 0, func(tx *tx) error { return tx.createKey(k) })
-}
-
-// RotateKey implements [store.Directory].
-func (d *DB) RotateKey(ctx context.Context, account, provider int64, fresh *waypost.APIKey, oldUntil time.Time) error {
-	return d.do(ctx, fmt.Sprintf("rotate the key of provider %d", provider), 0, func(tx *tx) error {
-		if err := tx.exists("SELECT EXISTS (SELECT 1 FROM provider WHERE id = $1 AND account = $2)", provider, account); err != nil {
-			return err
-		}
-		if _, err := tx.exec("UPDATE api_key SET expires = $1 WHERE provider = $2 AND kind = $3 AND (expires = 0 OR expires > $1)",
-			oldUntil.UnixMilli(), provider, int64(waypost.KeyIngestion)); err != nil {
-			return err
-		}
-		fresh.Kind, fresh.Account, fresh.Provider = waypost.KeyIngestion, account, provider
-		return tx.createKey(fresh)
-	})
-}
-
-// Key implements [store.Directory].
-func (d *DB) Key(ctx context.Context, hash [32]byte) (waypost.APIKey, error) {
-	return one(ctx, d, "find a key", func(row scanner, k *waypost.APIKey) error {
-		var created, expires int64
-		k.Hash = hash
-		if err := row.Scan(&k.ID, &k.Kind, &k.Account, &k.SubAccount, &k.Provider, &k.Hint, &created, &expires); err != nil {
-			return err
-		}
-		k.Created, k.Expires = moment(created), moment(expires)
-		return nil
-	}, "SELECT id, kind, account, sub_account, provider, hint, created, expires FROM api_key WHERE hash = $1", hash[:])
-}
-
-const selectSubAccount = "SELECT id, account, name, is_default, blocked, pool, created FROM sub_account"
-
-func scanSubAccount(row scanner, s *waypost.SubAccount) error {
-	var created int64
-	err := row.Scan(&s.ID, &s.Account, &s.Name, &s.Default, &s.Blocked, &s.Pool, &created)
-	s.Created = moment(created)
-	return err
-}
-
-// SubAccount implements [store.Directory].
-func (d *DB) SubAccount(ctx context.Context, account, id int64) (waypost.SubAccount, error) {
-	return one(ctx, d, "find a sub-account", scanSubAccount, selectSubAccount+" WHERE id = $1 AND account = $2", id, account)
-}
-
 // page is how every list of names ends.
 const page = ` AND name LIKE $2 ESCAPE '\' ORDER BY id LIMIT $3 OFFSET $4`
-
-// SubAccounts implements [store.Directory].
-func (d *DB) SubAccounts(ctx context.Context, account int64, p store.Page) ([]waypost.SubAccount, error) {
-	limit, offset, like := pageArgs(p)
-	return list(ctx, d, "list sub-accounts", scanSubAccount, selectSubAccount+" WHERE account = $1"+page, account, like, limit, offset)
-}
 
 // AgentSeen implements [store.Directory].
 func (d *DB) AgentSeen(ctx context.Context, a waypost.Agent) error {

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,29 +12,63 @@ import (
 
 // CreateDomain implements [store.Domains].
 func (d *DB) CreateDomain(ctx context.Context, dom *waypost.SenderDomain) error {
-	records, err := store.EncodeJSON(dom.Records)
+	args, err := domainArgs(dom)
 	if err != nil {
 		return err
 	}
+	args = append(args, dom.Account, dom.SubAccount, dom.Name, millis(dom.Created))
 	return d.do(ctx, fmt.Sprintf("create domain %q", dom.Name), 0, func(tx *tx) error {
-		dom.ID, err = tx.insert(`INSERT INTO sender_domain (account, sub_account, name, selector, key, records, created, checked, next_check)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, dom.Account, dom.SubAccount, dom.Name, dom.Selector, []byte(dom.Key), records,
-			millis(dom.Created), millis(dom.CheckedAt), millis(dom.NextCheck))
+		dom.ID, err = tx.insert(`INSERT INTO sender_domain (selector, key, records, checked, next_check, keys, direct_bounce, account,
+sub_account, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, args...)
 		return err
 	})
 }
 
-const selectDomain = "SELECT id, account, sub_account, name, selector, key, records, created, checked, next_check FROM sender_domain"
+// domainArgs are what UpdateDomain stores.
+func domainArgs(dom *waypost.SenderDomain) ([]any, error) {
+	records, err := store.EncodeJSON(dom.Records)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := listJSON(dom.Keys)
+	if err != nil {
+		return nil, err
+	}
+	return []any{dom.Selector, []byte(dom.Key), records, millis(dom.CheckedAt), millis(dom.NextCheck), keys, dom.DirectBounce}, nil
+}
+
+// UpdateDomain implements [store.Domains].
+func (d *DB) UpdateDomain(ctx context.Context, dom *waypost.SenderDomain) error {
+	args, err := domainArgs(dom)
+	if err != nil {
+		return err
+	}
+	args = append(args, dom.ID, dom.SubAccount)
+	return d.do(ctx, fmt.Sprintf("update domain %q", dom.Name), 0, func(tx *tx) error {
+		return found(tx.exec(`UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4, next_check = $5, keys = $6,
+direct_bounce = $7 WHERE id = $8 AND sub_account = $9`, args...))
+	})
+}
+
+// CountDomains implements [store.Domains].
+func (d *DB) CountDomains(ctx context.Context, subAccount int64) (int, error) {
+	return one(ctx, d, "count domains", func(row scanner, n *int) error { return row.Scan(n) },
+		"SELECT count(*) FROM sender_domain WHERE sub_account = $1", subAccount)
+}
+
+const selectDomain = `SELECT id, account, sub_account, name, selector, key, records, created, checked, next_check, keys, direct_bounce
+FROM sender_domain`
 
 func scanDomain(row scanner, d *waypost.SenderDomain) error {
 	var key []byte
-	var records string
+	var records, keys string
 	var created, checked, next int64
-	if err := row.Scan(&d.ID, &d.Account, &d.SubAccount, &d.Name, &d.Selector, &key, &records, &created, &checked, &next); err != nil {
+	if err := row.Scan(&d.ID, &d.Account, &d.SubAccount, &d.Name, &d.Selector, &key, &records, &created, &checked, &next,
+		&keys, &d.DirectBounce); err != nil {
 		return err
 	}
 	d.Key, d.Created, d.CheckedAt, d.NextCheck = key, moment(created), moment(checked), moment(next)
-	return store.DecodeJSON(records, &d.Records)
+	return errors.Join(store.DecodeJSON(records, &d.Records), store.DecodeJSON(keys, &d.Keys))
 }
 
 // Domain implements [store.Domains].

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -13,37 +12,52 @@ import (
 )
 
 const selectEvent = `SELECT id, type, account, sub_account, provider, message, recipient, at, source, code, enhanced, text, reason,
-rule, attempt, queue, relay, late, evidence FROM event`
+rule, attempt, queue, relay, late, evidence, visit FROM event`
 
 func scanEvent(row scanner, e *waypost.Event) error {
 	var message []byte
 	var at int64
+	var visit string
 	if err := row.Scan(&e.ID, &e.Type, &e.Account, &e.SubAccount, &e.Provider, &message, &e.Recipient, &at, &e.Source, &e.Code,
-		&e.Enhanced, &e.Text, &e.Reason, &e.Rule, &e.Attempt, &e.Queue, &e.Relay, &e.Late, &e.Evidence); err != nil {
+		&e.Enhanced, &e.Text, &e.Reason, &e.Rule, &e.Attempt, &e.Queue, &e.Relay, &e.Late, &e.Evidence, &visit); err != nil {
 		return err
 	}
 	copy(e.Message[:], message)
 	e.At = moment(at)
-	return nil
+	if visit != "" {
+		e.Visit = &waypost.Visit{}
+	}
+	return store.DecodeJSON(visit, e.Visit)
 }
 
-// ListEvents implements [store.Events]. The ids of each type are read off the
-// index event_list, or event_provider when a provider is asked for, newest
-// first, and merged; only the events of the page are read from the table. A
-// filter by recipient alone has no index: it looks at the account's events
-// from the newest until the page is full.
-func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Event, error) {
-	query, args := listQuery(q)
-	return list(ctx, d, "list events", scanEvent, query, args...)
+// eventIndexes are the indexes by type and id, for the filters that have one;
+// the first whose filter is set is walked.
+var eventIndexes = []struct {
+	name, column string
+	value        func(*store.EventQuery) int64
+}{
+	{"event_code", "code", func(q *store.EventQuery) int64 { return int64(q.Code) }},
+	{"event_domain", "domain", func(q *store.EventQuery) int64 { return q.Domain }},
+	{"event_provider", "provider", func(q *store.EventQuery) int64 { return q.Provider }},
+	{"event_sub_account", "sub_account", func(q *store.EventQuery) int64 { return q.SubAccount }},
 }
 
-// listQuery makes the query of a list. Its shape depends on the number of
-// types and on which filters are set: few shapes are ever used.
-func listQuery(q store.EventQuery) (string, []any) {
-	limit, offset := min(max(q.Limit, 1), 1000), max(q.Offset, 0)
-	low, high := int64(0), int64(math.MaxInt64) // ids in [low, high)
+// eventFilter is the condition of a query but for its types and page, and the
+// index to walk.
+func eventFilter(q *store.EventQuery) (f *filter, index string) {
+	f, index = &filter{conds: []string{"evidence = 0"}}, "event_list"
+	f.and("account = ?", q.Account)
+	for i := len(eventIndexes) - 1; i >= 0; i-- {
+		x := &eventIndexes[i]
+		if v := x.value(q); v != 0 {
+			f.and(x.column+" = ?", v)
+			f.conds = append(f.conds, x.column+" <> 0") // what the index holds
+			index = x.name
+		}
+	}
+	low, high := q.After+1, int64(math.MaxInt64) // ids in [low, high)
 	if !q.From.IsZero() {
-		low = firstID(q.From)
+		low = max(low, firstID(q.From))
 	}
 	if !q.To.IsZero() {
 		high = firstID(q.To)
@@ -51,40 +65,82 @@ func listQuery(q store.EventQuery) (string, []any) {
 	if q.Before > 0 {
 		high = min(high, q.Before)
 	}
-	args := []any{q.Account, low, high, offset + limit}
-	var filter strings.Builder
-	where := func(column string, value any) {
-		args = append(args, value)
-		fmt.Fprintf(&filter, " AND %s = $%d", column, len(args))
+	f.and("id >= ?", low)
+	f.and("id < ?", high)
+	return f, index
+}
+
+func eventTypes(q *store.EventQuery) []waypost.EventType {
+	if len(q.Types) == 0 {
+		return waypost.EventTypes()
 	}
-	if q.SubAccount != 0 {
-		where("sub_account", q.SubAccount)
-	}
-	index := "event_list"
-	if q.Provider != 0 {
-		index = "event_provider"
-		where("provider", q.Provider)
-	}
-	if q.Recipient != "" {
-		where("recipient", q.Recipient)
-	}
-	types := slices.Compact(slices.Sorted(slices.Values(q.Types)))
-	if len(types) == 0 {
-		types = waypost.EventTypes()
-	}
-	var b strings.Builder
-	b.WriteString(selectEvent + " WHERE id IN (SELECT id FROM (")
-	for i, t := range types {
-		if i > 0 {
-			b.WriteString(" UNION ALL ")
+	return slices.Compact(slices.Sorted(slices.Values(q.Types)))
+}
+
+// narrow adds the filters that lead to messages, of which there are few, and
+// tells whether there are any. The events of each are then looked at.
+func narrow(f *filter, q *store.EventQuery) bool {
+	types := eventTypes(q)
+	switch {
+	case q.Recipient != "":
+		at := f.arg(recipientHash(q.Recipient))
+		to := f.arg(q.Recipient)
+		f.conds = append(f.conds, "message IN ("+messagesTo(at)+")", "(recipient = "+to+" OR waypost_fold(recipient) = "+to+")")
+		if !q.Message.IsZero() {
+			f.and("message = ?", q.Message[:])
 		}
-		args = append(args, int64(t))
-		fmt.Fprintf(&b, `SELECT id FROM (SELECT id FROM event INDEXED BY %s
-WHERE account = $1 AND type = $%d AND evidence = 0 AND id >= $2 AND id < $3%s ORDER BY id DESC LIMIT $4)`, index, len(args), filter.String())
+	case !q.Message.IsZero():
+		f.and("message = ?", q.Message[:])
+	default:
+		return false
 	}
-	args = append(args, limit, offset)
-	fmt.Fprintf(&b, ") ORDER BY id DESC LIMIT $%d OFFSET $%d) ORDER BY id DESC", len(args)-1, len(args))
-	return b.String(), args
+	f.anyOf("type", len(types), func(i int) any { return int64(types[i]) })
+	return true
+}
+
+// ListEvents implements [store.Events]. The ids of each type are read off an
+// index, newest first, and merged; only the events of the page are read from
+// the table. A recipient, or a message, leads to its messages' events.
+func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Event, error) {
+	f, index := eventFilter(&q)
+	if narrow(f, &q) {
+		return list(ctx, d, "list events", scanEvent, selectEvent+" INDEXED BY event_message"+f.where()+" ORDER BY id DESC"+f.page(q.Limit, q.Offset), f.args...)
+	}
+	query := walk(f, index, eventTypes(&q), min(max(q.Limit, 1), 1000)+max(q.Offset, 0))
+	return list(ctx, d, "list events", scanEvent,
+		selectEvent+" WHERE id IN (SELECT id FROM ("+query+") ORDER BY id DESC"+f.page(q.Limit, q.Offset)+") ORDER BY id DESC", f.args...)
+}
+
+// walk gives the newest ids of each type, up to limit of each.
+func walk(f *filter, index string, types []waypost.EventType, limit int) string {
+	where, most := f.where(), f.arg(limit)
+	parts := make([]string, len(types))
+	for i, t := range types {
+		parts[i] = "SELECT id FROM (SELECT id FROM event INDEXED BY " + index + where + " AND type = " + f.arg(int64(t)) + " ORDER BY id DESC LIMIT " + most + ")"
+	}
+	return strings.Join(parts, " UNION ALL ")
+}
+
+// maxCounted is how far events are counted.
+const maxCounted = 100_000
+
+// CountEvents implements [store.Events].
+func (d *DB) CountEvents(ctx context.Context, q store.EventQuery) (int, error) {
+	q.Before = 0 // of the page
+	f, index := eventFilter(&q)
+	var from string
+	if narrow(f, &q) {
+		from = "SELECT 1 FROM event INDEXED BY event_message" + f.where()
+	} else {
+		from = walk(f, index, eventTypes(&q), maxCounted)
+	}
+	return one(ctx, d, "count events", func(row scanner, n *int) error { return row.Scan(n) },
+		"SELECT count(*) FROM (SELECT 1 FROM ("+from+") LIMIT "+f.arg(maxCounted)+")", f.args...)
+}
+
+// Event implements [store.Events].
+func (d *DB) Event(ctx context.Context, account, id int64) (waypost.Event, error) {
+	return one(ctx, d, "find an event", scanEvent, selectEvent+" WHERE id = $1 AND account = $2", id, account)
 }
 
 // firstID is below every id of an event stored at t or later, and above every
@@ -97,23 +153,12 @@ func firstID(t time.Time) int64 {
 	return store.EventID(ms, 0, 0)
 }
 
-// DailyStats implements [store.Stats].
-func (d *DB) DailyStats(ctx context.Context, account, subAccount int64, from, to time.Time) ([]store.DayStats, error) {
-	type cell struct {
-		day  int64
-		stat waypost.Stat
-		n    int64
+// firstMessage is at or below every id of a message submitted at t or later.
+func firstMessage(t time.Time) []byte {
+	if time.UnixMilli(t.UnixMilli()).Before(t) {
+		t = t.Add(time.Millisecond)
 	}
-	cells, err := list(ctx, d, "read statistics", func(row scanner, c *cell) error { return row.Scan(&c.day, &c.stat, &c.n) },
-		`SELECT day, stat, sum(n) FROM stat_day WHERE account = $1 AND day BETWEEN $2 AND $3 AND ($4 = 0 OR sub_account = $4)
-GROUP BY day, stat HAVING sum(n) <> 0 ORDER BY day`, account, day(from.UnixMilli()), day(to.UnixMilli()), subAccount)
-	var out []store.DayStats
-	for _, c := range cells {
-		at := time.UnixMilli(c.day * dayMillis).UTC()
-		if len(out) == 0 || !out[len(out)-1].Day.Equal(at) {
-			out = append(out, store.DayStats{Day: at, Counts: map[waypost.Stat]int64{}})
-		}
-		out[len(out)-1].Counts[c.stat] = c.n
-	}
-	return out, err
+	id := waypost.NewUUID(t)
+	clear(id[6:])
+	return id[:]
 }

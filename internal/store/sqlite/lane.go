@@ -33,6 +33,7 @@ type lease struct {
 	attempt int
 	unknown bool
 	until   int64
+	claimed int64
 }
 
 // lower moves from back for a row that has come before it.

@@ -12,7 +12,7 @@ import (
 
 const (
 	messageColumns = `m.id, m.account, m.sub_account, m.content, m.recipient, m.to_name, m.to_email, m.cc, m.variables, m.domain,
-m.pool, m.provider, m.mailbox, m.submitted`
+m.pool, m.provider, m.mailbox, m.submitted, m.groups, m.own_webhook`
 	selectMessage = "SELECT " + messageColumns + " FROM message m"
 )
 
@@ -20,14 +20,14 @@ m.pool, m.provider, m.mailbox, m.submitted`
 type messageRow struct {
 	id, content []byte
 	email       sql.NullString
-	cc          string
+	cc, groups  string
 	submitted   int64
 }
 
 func (r *messageRow) dest(m *waypost.Message) []any {
 	return []any{
 		&r.id, &m.Account, &m.SubAccount, &r.content, &m.Recipient, &m.To.Name, &r.email, &r.cc, &m.Variables, &m.Domain,
-		&m.Pool, &m.Provider, &m.Mailbox, &r.submitted,
+		&m.Pool, &m.Provider, &m.Mailbox, &r.submitted, &r.groups, &m.OwnWebhook,
 	}
 }
 
@@ -39,7 +39,7 @@ func (r *messageRow) finish(m *waypost.Message) error {
 		m.To.Email = r.email.String
 	}
 	m.SubmittedAt = moment(r.submitted)
-	return store.DecodeJSON(r.cc, &m.Cc)
+	return errors.Join(store.DecodeJSON(r.cc, &m.Cc), store.DecodeJSON(r.groups, &m.Groups))
 }
 
 func scanMessage(row scanner, m *waypost.Message) error {

@@ -15,6 +15,11 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
+// insertFirst is how the first release stored an event.
+const insertFirst = `INSERT INTO event (id, type, account, sub_account, provider, message, recipient, at, source, code, enhanced,
+text, reason, rule, attempt, queue, relay, late, evidence)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
+
 // TestMigrateEvents: events whose ids counted from 1970 keep their time and
 // their order, and new ones come after them.
 func TestMigrateEvents(t *testing.T) {
@@ -36,7 +41,7 @@ func TestMigrateEvents(t *testing.T) {
 	}
 	stored := time.Date(2026, 11, 24, 7, 0, 0, 5e6, time.UTC)
 	for i := range int64(3) {
-		if _, err := db.ExecContext(t.Context(), insertEvent, stored.UnixMilli()<<22+i, int64(waypost.CSOpen), 1, 1, 7, make([]byte, 16), "a@example.org",
+		if _, err := db.ExecContext(t.Context(), insertFirst, stored.UnixMilli()<<22+i, int64(waypost.CSOpen), 1, 1, 7, make([]byte, 16), "a@example.org",
 			i, "track", 0, "", "", "", "", 0, "", "", 0, 0); err != nil {
 			t.Fatal(err)
 		}

@@ -47,9 +47,12 @@ type DB struct {
 	// Of the committer alone.
 	stmts     map[string]*sql.Stmt
 	lastEvent int64
+	bucket    int64 // of message_to, and how many are in it
+	inBucket  int
 	lastLease int64
 	lanes     map[waypost.Lane]*lane
 	ledgers   map[int64]*ledger
+	hooks     map[int64][]hook // enabled webhooks of each account
 
 	closeOnce sync.Once
 	closeErr  error
@@ -118,6 +121,12 @@ func (d *DB) open(ctx context.Context, opts Options) error {
 	}
 	if err := d.conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM event").Scan(&d.lastEvent); err != nil {
 		return wrap("read the last event id", err)
+	}
+	if err := d.readBucket(ctx); err != nil {
+		return wrap("read the last recipients", err)
+	}
+	if err := d.readHooks(ctx); err != nil {
+		return err
 	}
 	d.read, err = openReader(d.path, opts.Readers)
 	return err

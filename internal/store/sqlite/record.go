@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
@@ -12,6 +13,7 @@ import (
 const (
 	keyReport = 1 // Fact.Key
 	keyOnce   = 2 // Fact.Once
+	keyFirst  = 3 // Fact.First
 )
 
 // Record implements [store.Events].
@@ -55,6 +57,16 @@ func (t *tx) record(f *store.Fact) (store.Recorded, error) {
 	if !fresh {
 		e.Evidence, answer = true, store.Evidence
 	}
+	if e.Visit != nil {
+		visit := *e.Visit
+		visit.First = false
+		if f.First != "" && !e.Evidence {
+			if visit.First, err = t.key(e.Message, keyFirst, f.First); err != nil {
+				return 0, err
+			}
+		}
+		e.Visit = &visit
+	}
 	if err := t.event(&e); err != nil {
 		return 0, err
 	}
@@ -81,30 +93,62 @@ ON CONFLICT DO UPDATE SET at = excluded.at, code = excluded.code, enhanced = exc
 	return err
 }
 
-const selectQueued = `SELECT q.provider, q.mailbox, q.due, q.attempt, m.account, m.sub_account, m.recipient
-FROM queue q JOIN message m ON m.id = q.message WHERE q.message = $1 AND q.unknown = 1`
+const selectQueued = "SELECT q.provider, q.mailbox, q.due, q.attempt, q.unknown, " + messageColumns + `,
+(SELECT coalesce(max(at), 0) FROM attempt a WHERE a.message = q.message)
+FROM queue q CROSS JOIN message m ON m.id = q.message WHERE q.message = $1`
 
-// relayed finishes a message as CSSent whose last attempt is unknown, on the
-// evidence of e.
+// relayed finishes a message as CSSent on the evidence of e: one whose last
+// attempt is unknown, or one whose last attempt, claim or acceptance was before
+// e: its worker died before it could say so, or has not come to it yet.
 func (t *tx) relayed(e *waypost.Event) error {
-	sent := waypost.Event{
-		Type: waypost.CSSent, Message: e.Message, At: e.At, Source: waypost.SourceAgent, Queue: e.Queue, Relay: e.Relay,
-	}
-	var at waypost.Lane
-	var due int64
-	found, err := t.row(selectQueued, []any{e.Message[:]},
-		&at.Provider, &at.Mailbox, &due, &sent.Attempt, &sent.Account, &sent.SubAccount, &sent.Recipient)
-	if err != nil || !found {
+	rows, err := t.rows(selectQueued, e.Message[:])
+	if err != nil {
 		return err
 	}
-	if _, err := t.exec(deleteQueue, at.Provider, int64(at.Mailbox), due, e.Message[:]); err != nil {
+	found, err := collect(rows, "read a queue row", func(row scanner, w *tried) error {
+		return scanMessage(before{row, []any{&w.lane.Provider, &w.lane.Mailbox, &w.at.due, &w.attempt, &w.unknown}, []any{&w.last}}, &w.message)
+	})
+	if err != nil || len(found) == 0 {
 		return err
 	}
-	l := t.db.lane(at)
+	w := &found[0]
+	w.at.message = e.Message
+	l := t.db.lane(w.lane)
+	held := l.leases[e.Message]
+	since := max(w.last, millis(w.message.SubmittedAt))
+	if held != nil {
+		since = max(since, held.claimed)
+	}
+	if !w.unknown && e.At.UnixMilli() <= since {
+		return nil
+	}
+	if _, err := t.exec(deleteQueue, w.lane.Provider, int64(w.lane.Mailbox), w.at.due, e.Message[:]); err != nil {
+		return err
+	}
 	t.onRollback(func() { l.from = position{} })
-	if s := l.leases[e.Message]; s != nil {
-		t.giveUp(l, s)
+	if held != nil {
+		t.giveUp(l, held)
 	}
-	sent.Provider = at.Provider
-	return t.event(&sent)
+	return t.event(&waypost.Event{
+		Type: waypost.CSSent, Account: w.message.Account, SubAccount: w.message.SubAccount, Provider: w.lane.Provider,
+		Message: e.Message, Recipient: w.message.Recipient, At: e.At, Source: waypost.SourceAgent, Queue: e.Queue, Relay: e.Relay,
+		Attempt: w.attempt, Facets: w.message.Facets(),
+	})
+}
+
+// tried is a queue row with its message and the time of its last attempt.
+type tried struct {
+	waiting
+	last int64
+}
+
+// before reads columns that stand before, and behind, those of another scan.
+type before struct {
+	scanner
+	first, last []any
+}
+
+// Scan reads first, dest and last.
+func (b before) Scan(dest ...any) error {
+	return b.scanner.Scan(append(append(slices.Clone(b.first), dest...), b.last...)...)
 }

@@ -18,8 +18,8 @@ type also struct {
 // Scan reads dest, then more.
 func (a also) Scan(dest ...any) error { return a.scanner.Scan(append(dest, a.more...)...) }
 
-const selectReported = `SELECT id, account, sub_account, content, recipient, to_name, to_email, cc, variables, domain, pool, provider,
-mailbox, submitted, EXISTS (SELECT 1 FROM event WHERE message = $1 AND type = 60 AND evidence = 0) FROM message WHERE id = $1`
+const selectReported = "SELECT " + messageColumns + `, EXISTS (SELECT 1 FROM event WHERE message = $1 AND type = 60 AND evidence = 0)
+FROM message m WHERE m.id = $1`
 
 // Reported implements [store.Reports].
 func (d *DB) Reported(ctx context.Context, id waypost.UUID) (m waypost.Message, delivered bool, err error) {
@@ -171,14 +171,17 @@ func (t *tx) replaceBounces(r *store.Reclassification, message waypost.UUID, old
 	if r.Event != nil && len(old) == 1 && old[0].Type == r.Event.Type {
 		return nil
 	}
+	facets, err := t.facets(message)
+	if err != nil {
+		return err
+	}
 	for i := range old {
 		e := &old[i]
 		if _, err := t.exec("UPDATE event SET evidence = 1 WHERE id = $1", e.ID); err != nil {
 			return err
 		}
-		if _, err := t.exec(upsertStat, e.Account, day(e.At.UnixMilli()), e.SubAccount, e.Provider, int64(e.Stat()), -1); err != nil {
-			return err
-		}
+		e.Facets = facets
+		t.uncount(e)
 	}
 	if r.Event == nil {
 		_, err := t.exec("DELETE FROM fact_key WHERE message = $1 AND kind = $2 AND key = $3", message[:], keyOnce, store.OnceBounce)
@@ -188,8 +191,23 @@ func (t *tx) replaceBounces(r *store.Reclassification, message waypost.UUID, old
 		return err
 	}
 	e := *r.Event
+	e.Facets = facets
 	if len(old) > 0 {
 		e.At = old[0].At
 	}
 	return t.event(&e)
+}
+
+// facets are what the events of a message are counted under; none when it is
+// past its retention.
+func (t *tx) facets(message waypost.UUID) (waypost.Facets, error) {
+	rows, err := t.rows(selectMessage+" WHERE m.id = $1", message[:])
+	if err != nil {
+		return waypost.Facets{}, err
+	}
+	all, err := collect(rows, "read a message", scanMessage)
+	if err != nil || len(all) == 0 {
+		return waypost.Facets{}, err
+	}
+	return all[0].Facets(), nil
 }

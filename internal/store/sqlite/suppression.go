@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // Suppressed implements [store.Suppressions].
@@ -15,7 +17,7 @@ func (d *DB) Suppressed(ctx context.Context, subAccount int64, emails []string, 
 	}
 	in, args := among(emails, 2, func(e *string) any { return *e })
 	all, err := list(ctx, d, "look up suppressions", scanSuppression,
-		`SELECT id, account, sub_account, email, reason, text, message, created, expires FROM suppression
+		"SELECT "+suppressionColumns+` FROM suppression
 WHERE sub_account = $1 AND (expires = 0 OR expires > $2) AND email IN (`+in+")",
 		append([]any{subAccount, now.UnixMilli()}, args...)...)
 	for _, s := range all {
@@ -23,6 +25,8 @@ WHERE sub_account = $1 AND (expires = 0 OR expires > $2) AND email IN (`+in+")",
 	}
 	return out, err
 }
+
+const suppressionColumns = "id, account, sub_account, email, reason, text, message, created, expires"
 
 func scanSuppression(row scanner, s *waypost.Suppression) error {
 	var message []byte
@@ -63,4 +67,79 @@ WHERE suppression.expires <> 0 AND suppression.expires <= excluded.created`
 func (t *tx) suppress(s *waypost.Suppression) (added int64, err error) {
 	return t.exec(upsertSuppression, s.Account, s.SubAccount, s.Email, int64(s.Reason), s.Text, blob(s.Message),
 		millis(s.Created), millis(s.Expires))
+}
+
+// Unsuppress implements [store.Suppressions].
+func (d *DB) Unsuppress(ctx context.Context, subAccount int64, emails []string) ([]waypost.Suppression, error) {
+	if len(emails) == 0 {
+		return nil, nil
+	}
+	var out []waypost.Suppression
+	in, args := among(emails, 1, func(e *string) any { return *e })
+	args = append([]any{subAccount}, args...)
+	err := d.do(ctx, "remove suppressions", 100*len(emails), func(tx *tx) error {
+		rows, err := tx.rows("SELECT "+suppressionColumns+" FROM suppression WHERE sub_account = $1 AND email IN ("+in+")", args...)
+		if err != nil {
+			return err
+		}
+		if out, err = collect[waypost.Suppression](rows, "read suppressions", scanSuppression); err != nil {
+			return err
+		}
+		for i := range out {
+			if _, err := tx.exec("DELETE FROM suppression WHERE id = $1", out[i].ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// suppressionFilter is the condition of a query, without its page.
+func suppressionFilter(q *store.SuppressionQuery) *filter {
+	f := &filter{}
+	f.and("sub_account = ?", q.SubAccount)
+	f.and("(expires = 0 OR expires > ?)", q.Now.UnixMilli())
+	if len(q.Reasons) > 0 {
+		f.anyOf("reason", len(q.Reasons), func(i int) any { return int64(q.Reasons[i]) })
+	}
+	if q.Email != "" {
+		f.and("email = ?", q.Email)
+	}
+	if q.Search != "" {
+		f.and("instr(email, ?) > 0", strings.ToLower(q.Search)) // addresses are folded
+	}
+	if !q.From.IsZero() {
+		f.and("created >= ?", ceilMillis(q.From))
+	}
+	if !q.To.IsZero() {
+		f.and("created < ?", ceilMillis(q.To))
+	}
+	return f
+}
+
+// ListSuppressions implements [store.Suppressions].
+func (d *DB) ListSuppressions(ctx context.Context, q store.SuppressionQuery) ([]waypost.Suppression, error) {
+	f := suppressionFilter(&q)
+	if q.Before != 0 {
+		f.and("id < ?", q.Before)
+	}
+	return list(ctx, d, "list suppressions", scanSuppression,
+		"SELECT "+suppressionColumns+" FROM suppression"+f.where()+" ORDER BY id DESC"+f.page(q.Limit, q.Offset), f.args...)
+}
+
+// CountSuppressions implements [store.Suppressions].
+func (d *DB) CountSuppressions(ctx context.Context, q store.SuppressionQuery) (int, error) {
+	f := suppressionFilter(&q)
+	return one(ctx, d, "count suppressions", func(row scanner, n *int) error { return row.Scan(n) },
+		"SELECT count(*) FROM suppression"+f.where(), f.args...)
+}
+
+// PruneSuppressions implements [store.Suppressions].
+func (d *DB) PruneSuppressions(ctx context.Context, before time.Time, limit int) (int, error) {
+	return d.prune(ctx, "prune suppressions", `DELETE FROM suppression WHERE id IN
+(SELECT id FROM suppression WHERE expires <> 0 AND expires < $1 ORDER BY expires LIMIT $2)`, before.UnixMilli(), max(limit, 0))
 }

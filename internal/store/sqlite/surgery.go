@@ -153,7 +153,7 @@ func (d *DB) Cancel(ctx context.Context, account int64, s store.Selection, text 
 			if err := tx.event(&waypost.Event{
 				Type: waypost.CSDropped, Account: account, SubAccount: w.message.SubAccount, Provider: w.lane.Provider,
 				Message: w.at.message, Recipient: w.message.Recipient, At: now, Source: waypost.SourceAPI, Text: text,
-				Reason: waypost.DropCancelled, Attempt: w.attempt,
+				Reason: waypost.DropCancelled, Attempt: w.attempt, Facets: w.message.Facets(),
 			}); err != nil {
 				return err
 			}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-
-	"github.com/waypost-mail/waypost"
 )
 
 // tx is the committer's transaction: what ops write through, and what to undo
@@ -14,13 +12,7 @@ type tx struct {
 	db     *DB
 	writes int
 	undo   []func()
-	stats  []statRow
-}
-
-// statRow is one counter of stat_day.
-type statRow struct {
-	account, day, sub, provider int64
-	stat                        waypost.Stat
+	counts []counted
 }
 
 // stmt is the prepared statement of a query on the writing connection.
@@ -109,7 +101,7 @@ func (t *tx) rollback() {
 // runOp runs one op. An error means that the transaction cannot go on; an
 // op's own failure is in o.err and left nothing behind.
 func (t *tx) runOp(o *op, savepoint, alone bool) error {
-	undo, stats, writes := len(t.undo), len(t.stats), t.writes
+	undo, counts, writes := len(t.undo), len(t.counts), t.writes
 	if savepoint {
 		if _, err := t.exec("SAVEPOINT op"); err != nil {
 			return err
@@ -128,7 +120,7 @@ func (t *tx) runOp(o *op, savepoint, alone bool) error {
 		return o.err
 	}
 	t.undoTo(undo)
-	t.stats = t.stats[:stats]
+	t.counts = t.counts[:counts]
 	if savepoint {
 		if _, err := t.exec("ROLLBACK TO op"); err != nil {
 			return err
@@ -137,39 +129,4 @@ func (t *tx) runOp(o *op, savepoint, alone bool) error {
 		return err
 	}
 	return nil
-}
-
-// count notes that an event moves its counter.
-func (t *tx) count(e *waypost.Event) {
-	for _, s := range e.Stats() {
-		t.stats = append(t.stats, statRow{e.Account, day(e.At.UnixMilli()), e.SubAccount, e.Provider, s})
-	}
-}
-
-const upsertStat = `INSERT INTO stat_day (account, day, sub_account, provider, stat, n) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT DO UPDATE SET n = n + excluded.n`
-
-// flushStats writes the counters of the whole group, one row each.
-func (t *tx) flushStats() error {
-	sum := make(map[statRow]int64, 8)
-	for _, s := range t.stats {
-		sum[s]++
-	}
-	for s, n := range sum {
-		if _, err := t.exec(upsertStat, s.account, s.day, s.sub, s.provider, int64(s.stat), n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-const dayMillis = 24 * 60 * 60 * 1000
-
-// day is the UTC day of a time, counted from 1970.
-func day(ms int64) int64 {
-	d := ms / dayMillis
-	if ms%dayMillis < 0 {
-		d--
-	}
-	return d
 }

@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+)
+
+// CreatePerson implements [store.People].
+func (d *DB) CreatePerson(ctx context.Context, p *waypost.Person) error {
+	return d.do(ctx, "create a person", 0, func(tx *tx) (err error) {
+		p.ID, err = tx.insert(`INSERT INTO person (account, email, name, role, password, created, last_login)
+VALUES ($1, $2, $3, $4, $5, $6, $7)`, p.Account, p.Email, p.Name, string(p.Role), p.Password, millis(p.Created), millis(p.LastLogin))
+		return err
+	})
+}
+
+// UpdatePerson implements [store.People].
+func (d *DB) UpdatePerson(ctx context.Context, p *waypost.Person) error {
+	return d.do(ctx, fmt.Sprintf("update person %d", p.ID), 0, func(tx *tx) error {
+		n, err := tx.exec(`UPDATE person SET email = $1, name = $2, role = $3, password = $4, last_login = $5 WHERE id = $6 AND account = $7`,
+			p.Email, p.Name, string(p.Role), p.Password, millis(p.LastLogin), p.ID, p.Account)
+		return found(n, taken(err))
+	})
+}
+
+// DeletePerson implements [store.People].
+func (d *DB) DeletePerson(ctx context.Context, account, id int64) error {
+	return d.do(ctx, fmt.Sprintf("delete person %d", id), 0, func(tx *tx) error {
+		return found(tx.exec("DELETE FROM person WHERE id = $1 AND account = $2", id, account))
+	})
+}
+
+const selectPerson = "SELECT id, account, email, name, role, password, created, last_login FROM person"
+
+func scanPerson(row scanner, p *waypost.Person) error {
+	var created, login int64
+	err := row.Scan(&p.ID, &p.Account, &p.Email, &p.Name, &p.Role, &p.Password, &created, &login)
+	p.Created, p.LastLogin = moment(created), moment(login)
+	return err
+}
+
+// Person implements [store.People].
+func (d *DB) Person(ctx context.Context, id int64) (waypost.Person, error) {
+	return one(ctx, d, "find a person", scanPerson, selectPerson+" WHERE id = $1", id)
+}
+
+// PersonByEmail implements [store.People].
+func (d *DB) PersonByEmail(ctx context.Context, email string) (waypost.Person, error) {
+	return one(ctx, d, "find a person", scanPerson, selectPerson+" WHERE email = $1", email)
+}
+
+// People implements [store.People].
+func (d *DB) People(ctx context.Context, account int64) ([]waypost.Person, error) {
+	return list(ctx, d, "list people", scanPerson, selectPerson+" WHERE account = $1 ORDER BY id", account)
+}
+
+// SaveSession implements [store.People].
+func (d *DB) SaveSession(ctx context.Context, token [32]byte, data []byte, expires time.Time) error {
+	if data == nil {
+		data = []byte{}
+	}
+	return d.do(ctx, "save a session", len(data), func(tx *tx) error {
+		_, err := tx.exec("INSERT OR REPLACE INTO session (token, data, expires) VALUES ($1, $2, $3)", token[:], data, millis(expires))
+		return err
+	})
+}
+
+// Session implements [store.People].
+func (d *DB) Session(ctx context.Context, token [32]byte, now time.Time) ([]byte, error) {
+	return one(ctx, d, "find a session", func(row scanner, b *[]byte) error { return row.Scan(b) },
+		"SELECT data FROM session WHERE token = $1 AND expires > $2", token[:], now.UnixMilli())
+}
+
+// DeleteSession implements [store.People].
+func (d *DB) DeleteSession(ctx context.Context, token [32]byte) error {
+	return d.do(ctx, "delete a session", 0, func(tx *tx) error {
+		_, err := tx.exec("DELETE FROM session WHERE token = $1", token[:])
+		return err
+	})
+}
+
+// PruneSessions implements [store.People].
+func (d *DB) PruneSessions(ctx context.Context, before time.Time) error {
+	return d.do(ctx, "prune sessions", 0, func(tx *tx) error {
+		_, err := tx.exec("DELETE FROM session WHERE expires < $1", before.UnixMilli())
+		return err
+	})
+}
