@@ -234,3 +234,52 @@ func TestPruneMonths(t *testing.T) {
 		t.Fatalf("another account replayed %d, %v", n, err)
 	}
 }
+
+// TestPruneMessages: finished messages go with what belongs to them; a content
+// stays while one of its messages waits.
+func TestPruneMessages(t *testing.T) {
+	d := open(t, pgtest.Start(t))
+	ctx := t.Context()
+	done, half := call(3, "x"), call(2, "y")
+	later := call(1, "z")
+	later.Messages[0].SubmittedAt = now.Add(time.Hour)
+	for _, a := range []*store.Acceptance{done, half, later} {
+		a.Content.ID = waypost.NewUUID(now)
+		for i := range a.Messages {
+			a.Messages[i].Content = a.Content.ID
+		}
+		if a != done {
+			a.Queue = a.Queue[1:]
+		} else {
+			a.Queue = nil
+		}
+		if err := d.Accept(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deferral := store.Fact{Deferral: true, Event: waypost.Event{Message: done.Messages[0].ID, At: now}}
+	if _, err := d.Record(ctx, []store.Fact{deferral}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{2, 2, 0} {
+		if n, err := d.PruneMessages(ctx, now.Add(time.Minute), 2); err != nil || n != want {
+			t.Fatalf("pruned %d, %v, want %d", n, err, want)
+		}
+	}
+	if _, err := d.Content(ctx, done.Content.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a content without messages: %v", err)
+	}
+	for _, a := range []*store.Acceptance{half, later} {
+		if _, err := d.Content(ctx, a.Content.ID); err != nil {
+			t.Errorf("a content that is needed: %v", err)
+		}
+	}
+	left, err := d.ListMessages(ctx, store.MessageQuery{Account: 1, Limit: 10})
+	if err != nil || len(left) != 2 {
+		t.Fatalf("left: %+v, %v", left, err)
+	}
+	var n int
+	if err := d.pool.QueryRow(ctx, `SELECT count(*) FROM deferral`).Scan(&n); err != nil || n != 0 {
+		t.Fatalf("%d deferrals left, %v", n, err)
+	}
+}

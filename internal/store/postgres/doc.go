@@ -33,6 +33,26 @@
 // events. Move calls its callback while the rows are locked; a lease is over
 // for it by this node's clock.
 //
+// # Counters
+//
+// An event moves stat_day, and stat_by once for each thing that it is counted
+// under, in its own transaction: summed over the group, last of all, in one
+// order, and in a slot of the node's. What events of a message are counted under
+// stands on the message, so that events made here (Cancel, evidence, a verdict
+// that is changed) move the same rows.
+//
+// # Webhooks
+//
+// Which webhook wants what is kept in memory, read again after each change of
+// this node's and every two seconds for those of others. Deliveries are copied
+// in the transaction of their event. A claim moves due forward and leaves its
+// mark, which FinishDeliveries must show.
+//
+// # Lists
+//
+// Each filter of events has a partial index by type and id; a statement holds
+// only the conditions asked for and is planned for their values.
+//
 // # Event ids
 //
 // An id is made from the millisecond, the node's number (from a sequence, 0 to
@@ -40,7 +60,8 @@
 // one node ids ascend in the order in which transactions are put together; two
 // transactions under way may commit in the other order. The event table is
 // partitioned by month of the id, four months ahead, with a rest partition for
-// whatever has none.
+// whatever has none. PruneEvents drops a month that is old as a whole, and
+// deletes rows of the one in between.
 //
 // # Failures
 //

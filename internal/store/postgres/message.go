@@ -137,7 +137,7 @@ func (d *DB) Content(ctx context.Context, id waypost.UUID) (waypost.Content, err
 }
 
 // idSlack is how far the time in a message's id may be from its submission.
-const idSlack = time.Minute
+const idSlack = time.Second
 
 // idFloor is the lowest message id of a time.
 func idFloor(t time.Time) (u waypost.UUID) {

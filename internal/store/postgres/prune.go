@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -157,14 +159,24 @@ func (d *DB) PruneMessages(ctx context.Context, before time.Time, limit int) (n 
 		if n = len(contents); err != nil || n == 0 {
 			return err
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM content c WHERE c.id = ANY($1::uuid[])
-AND NOT EXISTS (SELECT FROM message m WHERE m.content = c.id)`, contents)
-		return err
+		return deleteContents(ctx, tx, contents)
 	})
 	if err != nil {
 		return 0, wrap(ctx, "prune messages", err)
 	}
 	return n, nil
+}
+
+// deleteContents deletes the contents that no message has any more. The
+// messages of a call are as old as their content, so those left are looked for
+// by id: an index of contents would cost every message that is accepted.
+func deleteContents(ctx context.Context, tx pgx.Tx, contents []pgtype.UUID) error {
+	slices.SortFunc(contents, func(a, b pgtype.UUID) int { return bytes.Compare(a.Bytes[:], b.Bytes[:]) })
+	first, last := waypost.UUID(contents[0].Bytes).Time(), waypost.UUID(contents[len(contents)-1].Bytes).Time()
+	_, err := tx.Exec(ctx, `WITH kept AS MATERIALIZED (SELECT m.content FROM message m WHERE m.id >= $2 AND m.id < $3 AND m.content = ANY($1::uuid[]))
+DELETE FROM content c WHERE c.id = ANY($1::uuid[]) AND c.id NOT IN (SELECT content FROM kept)`,
+		slices.Compact(contents), [16]byte(idFloor(first.Add(-time.Minute))), [16]byte(idFloor(last.Add(time.Minute))))
+	return err
 }
 
 // PruneJournal deletes old provider events, and then audit entries.

@@ -223,15 +223,10 @@ func (d *DB) Breakdown(ctx context.Context, q store.StatQuery) ([]store.StatRow,
 func statKeys(by store.StatBy, keys []string) []string {
 	out := make([]string, 0, len(keys))
 	for _, k := range keys {
-		switch by {
-		case store.StatByMailbox:
-			if m, ok := waypost.ParseMailbox(k); ok {
-				out = append(out, strconv.Itoa(int(m)))
-			}
-		case store.StatByGroup:
+		if by != store.StatByMailbox {
 			out = append(out, group(k))
-		default:
-			out = append(out, clean(k))
+		} else if m, ok := waypost.ParseMailbox(k); ok {
+			out = append(out, strconv.Itoa(int(m)))
 		}
 	}
 	return out

@@ -120,7 +120,6 @@ UPDATE message SET folded = lower(recipient) WHERE lower(recipient) <> recipient
 DROP INDEX message_recipient;
 CREATE INDEX message_recipient ON message (account, coalesce(folded, recipient), id);
 CREATE INDEX message_sub_account ON message (sub_account, id);
-CREATE INDEX message_content ON message (content);
 
 -- Each filter of the list has an index, by type and then newest first.
 ALTER TABLE event
