@@ -62,7 +62,7 @@ var breakdowns = map[string]store.StatBy{
 }
 
 type breakdownQuery struct {
-	days
+	Days
 	By         string   `query:"by" required:"true" enum:"total,subaccount,provider,domain,mailbox,code,group"`
 	PerDay     bool     `query:"perDay" doc:"a line for each day, of at most 31"`
 	SubAccount int64    `query:"subAccountId" doc:"of this sub-account alone"`
@@ -74,7 +74,7 @@ type breakdownQuery struct {
 const maxBreakdown = 10_000
 
 type codeQuery struct {
-	days
+	Days
 	SubAccount int64 `query:"subAccountId" doc:"of this sub-account alone"`
 	Provider   int64 `query:"tpspId" doc:"of this provider alone"`
 }
@@ -195,7 +195,7 @@ func (a *API) nameOf(ctx context.Context, by store.StatBy, key string) (name str
 }
 
 // sums gives the counters of a range by something, for the caller.
-func (a *API) sums(ctx context.Context, in *days, q store.StatQuery) ([]store.StatRow, error) {
+func (a *API) sums(ctx context.Context, in *Days, q store.StatQuery) ([]store.StatRow, error) {
 	from, to, err := in.span(mostAggregate)
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ func (a *API) sums(ctx context.Context, in *days, q store.StatQuery) ([]store.St
 	return rows[:min(len(rows), maxBreakdown)], nil
 }
 
-func (a *API) groupStats(ctx context.Context, in *days) ([]GroupStat, error) {
+func (a *API) groupStats(ctx context.Context, in *Days) ([]GroupStat, error) {
 	rows, err := a.sums(ctx, in, store.StatQuery{By: store.StatByGroup})
 	out := make([]GroupStat, len(rows))
 	for i, r := range rows {
@@ -220,7 +220,7 @@ func (a *API) groupStats(ctx context.Context, in *days) ([]GroupStat, error) {
 	return out, err
 }
 
-func (a *API) providerStats(ctx context.Context, in *days) ([]ProviderStat, error) {
+func (a *API) providerStats(ctx context.Context, in *Days) ([]ProviderStat, error) {
 	rows, err := a.sums(ctx, in, store.StatQuery{By: store.StatByMailbox})
 	out := make([]ProviderStat, len(rows))
 	for i, r := range rows {
@@ -229,7 +229,7 @@ func (a *API) providerStats(ctx context.Context, in *days) ([]ProviderStat, erro
 	return out, err
 }
 
-func (a *API) ipStats(ctx context.Context, in *days) ([]IPStat, error) {
+func (a *API) ipStats(ctx context.Context, in *Days) ([]IPStat, error) {
 	all, err := a.aggregate(ctx, in)
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func (a *API) ipStats(ctx context.Context, in *days) ([]IPStat, error) {
 }
 
 func (a *API) codeStats(ctx context.Context, in *codeQuery) ([]CodeStat, error) {
-	rows, err := a.sums(ctx, &in.days, store.StatQuery{By: store.StatByCode, SubAccount: in.SubAccount, Provider: in.Provider})
+	rows, err := a.sums(ctx, &in.Days, store.StatQuery{By: store.StatByCode, SubAccount: in.SubAccount, Provider: in.Provider})
 	if err != nil {
 		return nil, err
 	}

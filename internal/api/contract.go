@@ -101,7 +101,7 @@ func registerBoth[I, D, L, V any](a *API, op huma.Operation, body any, handle fu
 
 func describeBoth[L, V any](api huma.API, op *huma.Operation, v1Code int) {
 	schemas := api.OpenAPI().Components.Schemas
-	one, two := huma.SchemaFromType(schemas, reflect.TypeFor[L]()), huma.SchemaFromType(schemas, reflect.TypeFor[V]())
+	one, two := schemas.Schema(reflect.TypeFor[L](), true, ""), schemas.Schema(reflect.TypeFor[V](), true, "")
 	describe := func(words string, s *huma.Schema) *huma.Response {
 		return &huma.Response{Description: words, Content: map[string]*huma.MediaType{"application/json": {Schema: s}}}
 	}

@@ -44,7 +44,7 @@ type ExportedEvent struct {
 }
 
 type exportQuery struct {
-	eventFilter
+	EventFilter
 	Format string `query:"format" default:"ndjson" enum:"ndjson,csv"`
 }
 
@@ -66,7 +66,7 @@ var exportFormats = map[string]struct {
 func (a *API) exportRoutes() {
 	for kind, at := range map[waypost.KeyKind]string{waypost.KeyAccount: "/account", waypost.KeySubAccount: "/subaccount"} {
 		op := operation(http.MethodGet, at+"/export/event", "All events that a filter selects, newest first, as NDJSON or CSV", kind)
-		line := huma.SchemaFromType(a.huma.OpenAPI().Components.Schemas, reflect.TypeFor[ExportedEvent]())
+		line := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ExportedEvent](), true, "")
 		op.Responses = map[string]*huma.Response{strconv.Itoa(http.StatusOK): {
 			Description: "one event a line; the connection breaks off when the rest cannot be read",
 			Content: map[string]*huma.MediaType{

@@ -110,16 +110,19 @@ func (n *number) UnmarshalJSON(b []byte) error {
 // describeBody puts the schema of a body into the document, for operations
 // that read it themselves.
 func describeBody(api huma.API, op *huma.Operation, body any) {
-	schema := huma.SchemaFromType(api.OpenAPI().Components.Schemas, reflect.TypeOf(body))
+	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(body), true, "")
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 }
 
-// page is the query of a list (sendpost.md, a.1).
-type page struct {
+// Page is the query of a list (sendpost.md, a.1). Queries that add to it embed
+// it under this name: the framework passes over what is not exported.
+type Page struct {
 	Limit  int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"entries to answer"`
 	Offset int    `query:"offset" default:"0" minimum:"0" doc:"entries to pass over"`
 	Search string `query:"search" maxLength:"200" doc:"part of the name, in any case"`
 }
+
+type page = Page
 
 func (p *page) of() store.Page { return store.Page{Limit: p.Limit, Offset: p.Offset, Search: p.Search} }
 

@@ -51,7 +51,7 @@ var keyKinds = map[waypost.KeyKind]string{
 }
 
 type keyList struct {
-	page
+	Page
 	Kind string `query:"kind" enum:"account,subaccount,events,smtp" doc:"of this kind alone"`
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-// eventFilter is the query that selects events (sendpost.md, a.1).
-type eventFilter struct {
+// EventFilter is the query that selects events (sendpost.md, a.1).
+type EventFilter struct {
 	Search   string `query:"search" maxLength:"320" doc:"a recipient's whole address, or a message id"`
 	Type     string `query:"type" maxLength:"200" doc:"numbers or names of event types, separated by commas: 63 or CSHardBounced"`
 	From     string `query:"from" maxLength:"40" doc:"stored at or after: a UTC day, or a time of RFC 3339"`
@@ -24,7 +24,7 @@ type eventFilter struct {
 }
 
 type eventList struct {
-	eventFilter
+	EventFilter
 	Limit  int    `query:"limit" default:"20" minimum:"1" maximum:"100"`
 	Offset int    `query:"offset" default:"0" minimum:"0"`
 	Before string `query:"before" maxLength:"20" doc:"only events older than this eventID: goes through long lists at the same speed on every page"`
@@ -34,7 +34,8 @@ type eventPath struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
-type messageFilter struct {
+// MessageFilter is the query that selects messages.
+type MessageFilter struct {
 	Search string `query:"search" maxLength:"320" doc:"a recipient's whole address"`
 	From   string `query:"from" maxLength:"40" doc:"submitted at or after: a UTC day, or a time of RFC 3339"`
 	To     string `query:"to" maxLength:"40" doc:"submitted on or before this UTC day, or before this time"`
@@ -45,7 +46,7 @@ type messageFilter struct {
 
 type recipientMessages struct {
 	Recipient string `path:"recipient" maxLength:"320"`
-	messageFilter
+	MessageFilter
 }
 
 func (a *API) listingRoutes() {
@@ -65,7 +66,7 @@ func (a *API) listingRoutes() {
 }
 
 // query puts the filter into the store's words, for the caller.
-func (f *eventFilter) query(ctx context.Context) (q store.EventQuery, err error) {
+func (f *EventFilter) query(ctx context.Context) (q store.EventQuery, err error) {
 	key := caller(ctx)
 	q = store.EventQuery{Account: key.Account, SubAccount: key.SubAccount, Code: f.Code}
 	if q.From, q.To, err = moments(f.From, f.To); err != nil {
@@ -169,7 +170,7 @@ func (a *API) listEvents(ctx context.Context, in *eventList) ([]foundEvent, erro
 	return a.withMessages(ctx, all)
 }
 
-func (a *API) countEvents(ctx context.Context, in *eventFilter) (Count, error) {
+func (a *API) countEvents(ctx context.Context, in *EventFilter) (Count, error) {
 	q, err := in.query(ctx)
 	if err != nil {
 		return Count{}, err
@@ -203,7 +204,7 @@ func (a *API) getEvent(ctx context.Context, in *eventPath) (foundEvent, error) {
 
 // accountMessages wants a range, of at most 60 days; what is wrong with it is
 // a 400 (sendpost.md, a.1).
-func (a *API) accountMessages(ctx context.Context, in *messageFilter) ([]foundMessage, error) {
+func (a *API) accountMessages(ctx context.Context, in *MessageFilter) ([]foundMessage, error) {
 	from, to, err := moments(in.From, in.To)
 	switch {
 	case err != nil:
@@ -222,10 +223,10 @@ func (a *API) recipientMessages(ctx context.Context, in *recipientMessages) ([]f
 		return nil, badField("search", "the address stands in the path; leave search out")
 	}
 	in.Search = in.Recipient
-	return a.listMessages(ctx, &in.messageFilter)
+	return a.listMessages(ctx, &in.MessageFilter)
 }
 
-func (a *API) listMessages(ctx context.Context, in *messageFilter) ([]foundMessage, error) {
+func (a *API) listMessages(ctx context.Context, in *MessageFilter) ([]foundMessage, error) {
 	key := caller(ctx)
 	q := store.MessageQuery{Account: key.Account, SubAccount: key.SubAccount, Limit: in.Limit, Offset: in.Offset}
 	var err error

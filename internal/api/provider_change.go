@@ -214,7 +214,7 @@ func (a *API) rotateKey(ctx context.Context, in *idPath) (EventKey, error) {
 
 type idPage struct {
 	ID int64 `path:"id" minimum:"1"`
-	page
+	Page
 }
 
 func (a *API) providerEvents(ctx context.Context, in *idPage) ([]ProviderEvent, error) {

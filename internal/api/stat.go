@@ -64,25 +64,26 @@ func counters(of map[waypost.Stat]int64) Counters {
 	}
 }
 
-// days is the query of a statistic: UTC days, both inclusive.
-type days struct {
+// Days is the query of a statistic: UTC days, both inclusive.
+type Days struct {
 	From string `query:"from" required:"true" format:"date" doc:"first UTC day, YYYY-MM-DD"`
 	To   string `query:"to" required:"true" format:"date" doc:"last UTC day, included"`
 }
 
-type groupDays struct {
-	days
+// GroupDays is Days of one group.
+type GroupDays struct {
+	Days
 	Group string `query:"group" required:"true" maxLength:"255"`
 }
 
 type idDays struct {
 	ID int64 `path:"id" minimum:"1"`
-	days
+	Days
 }
 
 type idGroupDays struct {
 	ID int64 `path:"id" minimum:"1"`
-	groupDays
+	GroupDays
 }
 
 // The longest ranges, in days (sendpost.md, a.1).
@@ -93,7 +94,7 @@ const (
 
 // span reads a range of days. A range that cannot be answered is a 400
 // (sendpost.md, g).
-func (d *days) span(most int) (from, to time.Time, err error) {
+func (d *Days) span(most int) (from, to time.Time, err error) {
 	if from, err = day("from", d.From); err != nil {
 		return from, to, err
 	}
@@ -157,7 +158,7 @@ func (a *API) statRoutes() {
 
 // daily answers for the caller: an account key for the account, a sub-account
 // key for the sub-account.
-func (a *API) daily(ctx context.Context, in *days) ([]DayStat, error) {
+func (a *API) daily(ctx context.Context, in *Days) ([]DayStat, error) {
 	return a.dailyOf(ctx, caller(ctx).SubAccount, in)
 }
 
@@ -165,10 +166,10 @@ func (a *API) subAccountDaily(ctx context.Context, in *idDays) ([]DayStat, error
 	if _, err := a.ownSubAccount(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	return a.dailyOf(ctx, in.ID, &in.days)
+	return a.dailyOf(ctx, in.ID, &in.Days)
 }
 
-func (a *API) dailyOf(ctx context.Context, subAccount int64, in *days) ([]DayStat, error) {
+func (a *API) dailyOf(ctx context.Context, subAccount int64, in *Days) ([]DayStat, error) {
 	from, to, err := in.span(mostDaily)
 	if err != nil {
 		return nil, err
@@ -195,7 +196,7 @@ func everyDay(from, to time.Time, counts map[string]map[waypost.Stat]int64) []Da
 	return out
 }
 
-func (a *API) aggregate(ctx context.Context, in *days) (Counters, error) {
+func (a *API) aggregate(ctx context.Context, in *Days) (Counters, error) {
 	return a.aggregateOf(ctx, caller(ctx).SubAccount, in)
 }
 
@@ -203,10 +204,10 @@ func (a *API) subAccountAggregate(ctx context.Context, in *idDays) (Counters, er
 	if _, err := a.ownSubAccount(ctx, in.ID); err != nil {
 		return Counters{}, err
 	}
-	return a.aggregateOf(ctx, in.ID, &in.days)
+	return a.aggregateOf(ctx, in.ID, &in.Days)
 }
 
-func (a *API) aggregateOf(ctx context.Context, subAccount int64, in *days) (Counters, error) {
+func (a *API) aggregateOf(ctx context.Context, subAccount int64, in *Days) (Counters, error) {
 	from, to, err := in.span(mostAggregate)
 	if err != nil {
 		return Counters{}, err
@@ -224,7 +225,7 @@ func (a *API) aggregateOf(ctx context.Context, subAccount int64, in *days) (Coun
 	return counters(sum), nil
 }
 
-func (a *API) groupDaily(ctx context.Context, in *groupDays) ([]DayStat, error) {
+func (a *API) groupDaily(ctx context.Context, in *GroupDays) ([]DayStat, error) {
 	from, to, err := in.span(mostDaily)
 	if err != nil {
 		return nil, err
@@ -240,7 +241,7 @@ func (a *API) groupDaily(ctx context.Context, in *groupDays) ([]DayStat, error) 
 	return everyDay(from, to, counts), nil
 }
 
-func (a *API) groupAggregate(ctx context.Context, in *groupDays) (Counters, error) {
+func (a *API) groupAggregate(ctx context.Context, in *GroupDays) (Counters, error) {
 	return a.groupSum(ctx, caller(ctx).SubAccount, in)
 }
 
@@ -248,10 +249,10 @@ func (a *API) subAccountGroup(ctx context.Context, in *idGroupDays) (Counters, e
 	if _, err := a.ownSubAccount(ctx, in.ID); err != nil {
 		return Counters{}, err
 	}
-	return a.groupSum(ctx, in.ID, &in.groupDays)
+	return a.groupSum(ctx, in.ID, &in.GroupDays)
 }
 
-func (a *API) groupSum(ctx context.Context, subAccount int64, in *groupDays) (Counters, error) {
+func (a *API) groupSum(ctx context.Context, subAccount int64, in *GroupDays) (Counters, error) {
 	from, to, err := in.span(mostAggregate)
 	if err != nil {
 		return Counters{}, err
@@ -263,7 +264,7 @@ func (a *API) groupSum(ctx context.Context, subAccount int64, in *groupDays) (Co
 	return counters(rows[0].Counts), nil
 }
 
-func (a *API) groupRows(ctx context.Context, subAccount int64, in *groupDays, from, to time.Time, perDay bool) ([]store.StatRow, error) {
+func (a *API) groupRows(ctx context.Context, subAccount int64, in *GroupDays, from, to time.Time, perDay bool) ([]store.StatRow, error) {
 	if in.Group == "" || len(in.Group) > 255 {
 		return nil, badRange("group", "is missing, or longer than 255 bytes: name the group as the send call did")
 	}

@@ -25,8 +25,8 @@ type SubAccount struct {
 	Type         int        `json:"type" doc:"0 default, 1 custom"`
 	IsPlus       bool       `json:"isPlus"`
 	Created      int64      `json:"created" doc:"UNIX nanoseconds"`
-	CreatedBy    *struct{}  `json:"created_by"`
-	UpdatedBy    *struct{}  `json:"updated_by"`
+	CreatedBy    *Member    `json:"created_by"`
+	UpdatedBy    *Member    `json:"updated_by"`
 	Blocked      bool       `json:"blocked"`
 	BlockedAt    int32      `json:"blocked_at" doc:"always 0; the settings of a sub-account tell the time"`
 	BlockReason  string     `json:"block_reason"`
@@ -34,6 +34,9 @@ type SubAccount struct {
 	WeeklyReport bool       `json:"generate_weekly_report"`
 	Handlers     []string   `json:"handlers"`
 }
+
+// Member is a person of the hosted service; none is told of here.
+type Member struct{}
 
 // SubAccountV1 is a sub-account in the contract v1.
 type SubAccountV1 struct {

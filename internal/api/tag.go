@@ -13,13 +13,13 @@ var tags = map[string]string{
 	"subaccount": "Sub-accounts", "settings": "Sub-accounts", "key": "API keys", "tpsp": "Providers",
 	"ippool": "Pools and routing", "route": "Pools and routing", "ip": "IPs", "queue": "Queue", "message": "Messages",
 	"recipient": "Messages", "event": "Events", "export": "Events", "bounce": "Bounces", "webhook": "Webhooks",
-	"stat": "Statistics", "audit": "Audit log", "smtp": "SMTP submission",
+	"stat": "Statistics", "audit": "Audit log", "smtp": "SMTP submission", "health": "Health", "warnings": "Health", "custom-smtp": "Providers",
 }
 
 // chapters is the order of the reference; others follow.
 var chapters = []string{
 	"Sending", "Templates", "Sender domains", "Suppressions", "Messages", "Events", "Bounces", "Statistics", "Webhooks",
-	"Providers", "Pools and routing", "Queue", "IPs", "Sub-accounts", "SMTP submission", "API keys", "Audit log",
+	"Providers", "Pools and routing", "Queue", "IPs", "Sub-accounts", "SMTP submission", "API keys", "Audit log", "Health",
 }
 
 // tagOf finds the chapter of a path.
@@ -27,7 +27,11 @@ func tagOf(path string) string {
 	if strings.Contains(path, "/stat") {
 		return "Statistics"
 	}
-	for part := range strings.SplitSeq(strings.TrimPrefix(strings.TrimPrefix(path, "/account"), "/subaccount"), "/") {
+	path = strings.TrimPrefix(path, "/account")
+	if !strings.HasPrefix(path, "/subaccount/{") && path != "/subaccount" {
+		path = strings.TrimPrefix(path, "/subaccount")
+	}
+	for part := range strings.SplitSeq(path, "/") {
 		if tag, ok := tags[part]; ok {
 			return tag
 		}
