@@ -28,8 +28,7 @@ func (c *doctorCmd) Run(e *env) error {
 	var h api.Health
 	began := time.Now()
 	if _, err := c.call(e, "GET", "/account/health", nil, &h); err != nil {
-		var usage usageError
-		if errors.As(err, &usage) {
+		if _, usage := errors.AsType[usageError](err); usage {
 			return err
 		}
 		h = api.Health{Status: api.HealthFail, At: began.UTC(), Checks: []api.HealthCheck{{

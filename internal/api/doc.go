@@ -6,7 +6,8 @@
 // A tour by file: api.go builds the handler and its middle layers; auth.go
 // says who calls; errors.go is the one error shape (D-2); input.go reads
 // bodies; then one file a resource: email.go, provider.go, probe.go, pool.go,
-// domain.go, message.go, timeline.go, and report.go for the agent.
+// domain.go (domain_records.go and domain_keys.go are our own beside it),
+// health.go, message.go, timeline.go, and report.go for the agent.
 //
 // # Promises
 //

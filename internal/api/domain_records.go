@@ -92,7 +92,9 @@ func (a *API) recordsView(ctx context.Context, d *waypost.SenderDomain) (DomainR
 		v.Todo = fmt.Sprintf("Keep this record until %s: mail signed with the replaced key is still on its way. Then delete it.", k.Until.UTC().Format(time.DateOnly))
 		out.Records, zone = append(out.Records, v), append(zone, r)
 	}
-	for _, r := range a.cfg.Checker.Installation(ctx) {
+	limited, cancel := context.WithTimeout(ctx, installationLimit)
+	defer cancel()
+	for _, r := range a.cfg.Checker.Installation(limited) {
 		v := recordView(&r, senderdomain.Zone(r.Host))
 		v.Todo = r.Failure
 		out.Installation = append(out.Installation, v)
@@ -160,6 +162,10 @@ func todo(d *waypost.SenderDomain, r *waypost.DNSRecord, senders []string) strin
 	}
 	return text
 }
+
+// installationLimit bounds how long an answer waits for the look-up of the
+// installation's own records.
+const installationLimit = 5 * time.Second
 
 // maxSenders bounds the providers that are told of.
 const maxSenders = 20

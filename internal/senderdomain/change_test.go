@@ -433,7 +433,7 @@ func FuzzJudgeSPF(f *testing.F) {
 		if slices.Contains(terms, "+all") || slices.Contains(terms, "all") {
 			t.Errorf("%q passed", found)
 		}
-		for _, m := range strings.Fields(strings.ToLower(required)) {
+		for m := range strings.FieldsSeq(strings.ToLower(required)) {
 			if !slices.Contains(terms, m) && !slices.Contains(terms, "+"+m) {
 				t.Errorf("%q passed without %q", found, m)
 			}

@@ -52,7 +52,7 @@ func judgeSPF(found []string, required string) string {
 	case !covers:
 		return "The SPF policy covers no server. Please add the servers that send your mail, such as ip4:192.0.2.1."
 	}
-	for _, want := range strings.Fields(strings.ToLower(required)) {
+	for want := range strings.FieldsSeq(strings.ToLower(required)) {
 		if !slices.Contains(terms, want) && !slices.Contains(terms, "+"+want) {
 			return fmt.Sprintf("The SPF policy lacks %s, which this installation asks for. Please add it before the final all.", want)
 		}
@@ -63,7 +63,7 @@ func judgeSPF(found []string, required string) string {
 // CheckSPF refuses a setting that is no list of SPF mechanisms (RFC 7208,
 // section 5) able to cover servers.
 func CheckSPF(mechanisms string) error {
-	for _, m := range strings.Fields(mechanisms) {
+	for m := range strings.FieldsSeq(mechanisms) {
 		name, value, _ := strings.Cut(m, ":")
 		named := slices.Contains([]string{"ip4", "ip6", "include", "exists", "a", "mx"}, name) && value != ""
 		if bare := name == "a" || name == "mx" || strings.HasPrefix(name, "a/") || strings.HasPrefix(name, "mx/"); !named && !bare {
@@ -74,7 +74,7 @@ func CheckSPF(mechanisms string) error {
 		}
 	}
 	if len(mechanisms) > 400 {
-		return fmt.Errorf("%d characters are too many; put the addresses behind an include:", len(mechanisms))
+		return fmt.Errorf("%d characters are too many; put the addresses behind one include", len(mechanisms))
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-// domainArgs are the values of a domain from its selector to its bounce host.
+// domainArgs are the values of a domain from its selector on.
 func domainArgs(dom *waypost.SenderDomain) ([]any, error) {
 	records, err := asJSON(dom.Records, len(dom.Records))
 	if err != nil {
@@ -24,6 +24,7 @@ func domainArgs(dom *waypost.SenderDomain) ([]any, error) {
 	}
 	return []any{
 		clean(dom.Selector), []byte(dom.Key), records, millis(dom.CheckedAt), millis(dom.NextCheck), keys, dom.DirectBounce,
+		clean(dom.DNSProvider),
 	}, nil
 }
 
@@ -33,8 +34,8 @@ func (d *DB) CreateDomain(ctx context.Context, dom *waypost.SenderDomain) error 
 	if err != nil {
 		return err
 	}
-	err = d.pool.QueryRow(ctx, `INSERT INTO sender_domain (selector, key, records, checked, next_check, keys, direct_bounce,
-account, sub_account, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
+	err = d.pool.QueryRow(ctx, `INSERT INTO sender_domain (selector, key, records, checked, next_check, keys, direct_bounce, dns_provider,
+account, sub_account, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id`,
 		append(args, dom.Account, dom.SubAccount, clean(dom.Name), millis(dom.Created))...).Scan(&dom.ID)
 	return wrap(ctx, "create domain "+dom.Name, err)
 }
@@ -47,7 +48,7 @@ func (d *DB) UpdateDomain(ctx context.Context, dom *waypost.SenderDomain) error 
 		return err
 	}
 	return d.change(ctx, "update domain "+dom.Name, `UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4,
-next_check = $5, keys = $6, direct_bounce = $7 WHERE id = $8 AND sub_account = $9`, append(args, dom.ID, dom.SubAccount)...)
+next_check = $5, keys = $6, direct_bounce = $7, dns_provider = $8 WHERE id = $9 AND sub_account = $10`, append(args, dom.ID, dom.SubAccount)...)
 }
 
 // CountDomains counts the domains of a sub-account.
@@ -56,13 +57,13 @@ func (d *DB) CountDomains(ctx context.Context, subAccount int64) (n int, err err
 	return n, wrap(ctx, "count domains", err)
 }
 
-const domainColumns = `id, account, sub_account, name, selector, key, records, created, checked, next_check, keys, direct_bounce`
+const domainColumns = `id, account, sub_account, name, selector, key, records, created, checked, next_check, keys, direct_bounce, dns_provider`
 
 func scanDomain(row pgx.CollectableRow) (dom waypost.SenderDomain, err error) {
 	var records, keys string
 	var created, checked, next int64
 	err = row.Scan(&dom.ID, &dom.Account, &dom.SubAccount, &dom.Name, &dom.Selector, (*[]byte)(&dom.Key), &records,
-		&created, &checked, &next, &keys, &dom.DirectBounce)
+		&created, &checked, &next, &keys, &dom.DirectBounce, &dom.DNSProvider)
 	if err != nil {
 		return dom, err
 	}

@@ -32,7 +32,7 @@ func (d *DB) ChangeDomain(ctx context.Context, subAccount, id int64, change func
 		}
 		out = dom
 		_, err = tx.Exec(ctx, `UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4, next_check = $5, keys = $6,
-direct_bounce = $7, name = $8 WHERE id = $9`, append(args, clean(dom.Name), id)...)
+direct_bounce = $7, dns_provider = $8, name = $9 WHERE id = $10`, append(args, clean(dom.Name), id)...)
 		return err
 	})
 	if err != nil {

@@ -18,13 +18,13 @@ func (d *DB) CreateDomain(ctx context.Context, dom *waypost.SenderDomain) error 
 	}
 	args = append(args, dom.Account, dom.SubAccount, dom.Name, millis(dom.Created))
 	return d.do(ctx, fmt.Sprintf("create domain %q", dom.Name), 0, func(tx *tx) error {
-		dom.ID, err = tx.insert(`INSERT INTO sender_domain (selector, key, records, checked, next_check, keys, direct_bounce, account,
-sub_account, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, args...)
+		dom.ID, err = tx.insert(`INSERT INTO sender_domain (selector, key, records, checked, next_check, keys, direct_bounce, dns_provider,
+account, sub_account, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, args...)
 		return err
 	})
 }
 
-// domainArgs are what UpdateDomain stores.
+// domainArgs are the values of a domain from its selector on.
 func domainArgs(dom *waypost.SenderDomain) ([]any, error) {
 	records, err := store.EncodeJSON(dom.Records)
 	if err != nil {
@@ -34,7 +34,7 @@ func domainArgs(dom *waypost.SenderDomain) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []any{dom.Selector, []byte(dom.Key), records, millis(dom.CheckedAt), millis(dom.NextCheck), keys, dom.DirectBounce}, nil
+	return []any{dom.Selector, []byte(dom.Key), records, millis(dom.CheckedAt), millis(dom.NextCheck), keys, dom.DirectBounce, dom.DNSProvider}, nil
 }
 
 // UpdateDomain implements [store.Domains].
@@ -46,7 +46,7 @@ func (d *DB) UpdateDomain(ctx context.Context, dom *waypost.SenderDomain) error 
 	args = append(args, dom.ID, dom.SubAccount)
 	return d.do(ctx, fmt.Sprintf("update domain %q", dom.Name), 0, func(tx *tx) error {
 		return found(tx.exec(`UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4, next_check = $5, keys = $6,
-direct_bounce = $7 WHERE id = $8 AND sub_account = $9`, args...))
+direct_bounce = $7, dns_provider = $8 WHERE id = $9 AND sub_account = $10`, args...))
 	})
 }
 
@@ -56,15 +56,15 @@ func (d *DB) CountDomains(ctx context.Context, subAccount int64) (int, error) {
 		"SELECT count(*) FROM sender_domain WHERE sub_account = $1", subAccount)
 }
 
-const selectDomain = `SELECT id, account, sub_account, name, selector, key, records, created, checked, next_check, keys, direct_bounce
-FROM sender_domain`
+const selectDomain = `SELECT id, account, sub_account, name, selector, key, records, created, checked, next_check, keys, direct_bounce,
+dns_provider FROM sender_domain`
 
 func scanDomain(row scanner, d *waypost.SenderDomain) error {
 	var key []byte
 	var records, keys string
 	var created, checked, next int64
 	if err := row.Scan(&d.ID, &d.Account, &d.SubAccount, &d.Name, &d.Selector, &key, &records, &created, &checked, &next,
-		&keys, &d.DirectBounce); err != nil {
+		&keys, &d.DirectBounce, &d.DNSProvider); err != nil {
 		return err
 	}
 	d.Key, d.Created, d.CheckedAt, d.NextCheck = key, moment(created), moment(checked), moment(next)

@@ -40,12 +40,12 @@ func (d *DB) ChangeDomain(ctx context.Context, subAccount, id int64, change func
 			return err
 		}
 		dom.Account, dom.SubAccount, dom.ID, dom.Created = kept.Account, kept.SubAccount, kept.ID, kept.Created
-		records, err := store.EncodeJSON(dom.Records)
+		args, err := domainArgs(&dom)
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec("UPDATE sender_domain SET name = $1, selector = $2, key = $3, records = $4, checked = $5, next_check = $6 WHERE id = $7",
-			dom.Name, dom.Selector, []byte(dom.Key), records, millis(dom.CheckedAt), millis(dom.NextCheck), id)
+		_, err = tx.exec(`UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4, next_check = $5, keys = $6,
+direct_bounce = $7, dns_provider = $8, name = $9 WHERE id = $10`, append(args, dom.Name, id)...)
 		out = dom
 		return taken(err)
 	})

@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +57,67 @@ func testDomains(t *testing.T, e Engine) {
 	f.is(f.s.DeleteDomain(ctx, f.sub, d.ID), store.ErrNotFound)
 	again := f.domain("example.com")
 	f.ok(f.s.CreateDomain(ctx, &again))
+}
+
+// testChangeDomain changes a domain in every respect, and from many sides at
+// once without losing a change.
+func testChangeDomain(t *testing.T, e Engine) {
+	f := newFixture(t, e)
+	ctx := t.Context()
+	d, taken := f.domain("example.com"), f.domain("taken.example")
+	f.ok(f.s.CreateDomain(ctx, &d))
+	f.ok(f.s.CreateDomain(ctx, &taken))
+	want := d
+	want.Name, want.Selector, want.Key = "new.example", "next", waypost.Sealed("other\x00")
+	want.Keys = []waypost.DKIMKey{
+		{Selector: "old", Role: waypost.DKIMRetired, Key: waypost.Sealed("\x00old"), Created: epoch, Until: epoch.Add(time.Hour)},
+		{Selector: "ed", Role: waypost.DKIMEd25519, Key: waypost.Sealed("ed"), Created: epoch},
+	}
+	want.Records = []waypost.DNSRecord{{Kind: waypost.RecordBounceMX, Type: "MX", Value: "b.example", Verified: true, Since: epoch}}
+	want.CheckedAt, want.NextCheck, want.DirectBounce, want.DNSProvider = epoch, epoch.Add(time.Hour), true, "Example DNS"
+	got, err := f.s.ChangeDomain(ctx, f.sub, d.ID, func(c *waypost.SenderDomain) error {
+		f.equal("what there is to change", *c, d)
+		*c = want
+		c.ID, c.Account, c.SubAccount, c.Created = 77, 77, 77, epoch.Add(time.Hour) // are not stored
+		return nil
+	})
+	f.ok(err)
+	f.equal("what is said to be stored", got, want)
+	got, err = f.s.Domain(ctx, f.sub, d.ID)
+	f.ok(err)
+	f.equal("what is stored", got, want)
+
+	refused := errors.New("refused")
+	_, err = f.s.ChangeDomain(ctx, f.sub, d.ID, func(c *waypost.SenderDomain) error { c.Name = "lost.example"; return refused })
+	f.is(err, refused)
+	_, err = f.s.ChangeDomain(ctx, f.sub, d.ID, func(c *waypost.SenderDomain) error { c.Name = "taken.example"; return nil })
+	f.is(err, store.ErrExists)
+	never := func(*waypost.SenderDomain) error { t.Error("another tenant's domain can be changed"); return nil }
+	_, err = f.s.ChangeDomain(ctx, f.sub+1, d.ID, never)
+	f.is(err, store.ErrNotFound)
+	_, err = f.s.ChangeDomain(ctx, f.sub, d.ID+1000, never)
+	f.is(err, store.ErrNotFound)
+	got, err = f.s.Domain(ctx, f.sub, d.ID)
+	f.ok(err)
+	f.equal("after refusals", got, want)
+
+	const sides, times = 8, 10
+	var work sync.WaitGroup
+	for range sides {
+		work.Go(func() {
+			for range times {
+				if _, err := f.s.ChangeDomain(ctx, f.sub, d.ID, func(c *waypost.SenderDomain) error { c.Records[0].Failures++; return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	got, err = f.s.Domain(ctx, f.sub, d.ID)
+	f.ok(err)
+	if n := got.Records[0].Failures; n != sides*times {
+		t.Errorf("%d of %d changes are left", n, sides*times)
+	}
 }
 
 func testDomainsDue(t *testing.T, e Engine) {

@@ -72,6 +72,7 @@ func Run(t *testing.T, e Engine) {
 		{"Agent", testAgent},
 		{"Lists", testLists},
 		{"Domains", testDomains},
+		{"ChangeDomain", testChangeDomain},
 		{"DomainsDue", testDomainsDue},
 		{"UpdateDomain", testUpdateDomain},
 		{"Templates", testTemplates},
