@@ -146,7 +146,7 @@ func (d *Door) settle(ctx context.Context, s *store.Settlement) error {
 func eventOf(m *waypost.Message, t waypost.EventType, src waypost.Source, at time.Time) waypost.Event {
 	return waypost.Event{
 		Type: t, Account: m.Account, SubAccount: m.SubAccount, Provider: m.Provider,
-		Message: m.ID, Recipient: m.Recipient, At: at, Source: src,
+		Message: m.ID, Recipient: m.Recipient, At: at, Source: src, Facets: m.Facets(),
 	}
 }
 

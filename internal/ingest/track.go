@@ -56,7 +56,7 @@ func (d *Door) Track(ctx context.Context, hits []track.Hit) (known int, err erro
 func visitFact(m *waypost.Message, h *track.Hit) store.Fact {
 	visit := h.Visit
 	e := eventOf(m, waypost.CSOpen, waypost.SourceTrack, h.At)
-	e.Visit, e.Facets = &visit, m.Facets()
+	e.Visit = &visit
 	f := store.Fact{Event: e}
 	switch h.Kind {
 	case track.Open:
