@@ -50,7 +50,9 @@ func scanDelivery(row scanner, v *waypost.Delivery) error {
 }
 
 // ClaimDeliveries implements [store.Webhooks]. A delivery whose event is past
-// its retention is finished as a dead letter, as there is nothing to tell.
+// its retention is finished as a dead letter, as there is nothing to tell. The
+// end of a lease is its mark: who claims it again does so after that end, and
+// has a later one.
 func (d *DB) ClaimDeliveries(ctx context.Context, webhook int64, now time.Time, limit int, until time.Time) ([]store.ClaimedDelivery, error) {
 	var out []store.ClaimedDelivery
 	err := d.do(ctx, fmt.Sprintf("claim deliveries of webhook %d", webhook), 0, func(tx *tx) (err error) {
@@ -91,7 +93,7 @@ WHERE webhook = $1 AND state = 0 AND due <= $2 ORDER BY due, id LIMIT $3`, webho
 		if _, err := t.exec("UPDATE delivery SET due = $1 WHERE id = $2", until, v.ID); err != nil {
 			return nil, err
 		}
-		v.Due = moment(until)
+		v.Due, v.Lease = moment(until), until
 		out = append(out, store.ClaimedDelivery{Delivery: *v, Event: e})
 	}
 	return out, nil
@@ -130,12 +132,12 @@ func (d *DB) FinishDeliveries(ctx context.Context, all []waypost.Delivery, now t
 	})
 }
 
-// finishDelivery notes one attempt. The attempts made before it tell whether
-// the delivery was claimed again since.
+// finishDelivery notes one attempt of a delivery that is still held by the
+// lease that it was claimed under.
 func (t *tx) finishDelivery(v *waypost.Delivery, now time.Time) error {
 	n, err := t.exec(`UPDATE delivery SET state = $1, attempt = $2, due = $3, last_at = $4, status = $5, error = $6, took = $7
-WHERE id = $8 AND state = 0 AND attempt = $2 - 1`, int64(v.State), v.Attempt, millis(v.Due), millis(v.LastAt), v.Status, v.Error,
-		int64(v.Took), v.ID)
+WHERE id = $8 AND state = 0 AND due = $9 AND attempt = $2 - 1`, int64(v.State), v.Attempt, millis(v.Due), millis(v.LastAt), v.Status,
+		v.Error, int64(v.Took), v.ID, v.Lease)
 	if err != nil || n == 0 || v.Webhook == 0 {
 		return err
 	}

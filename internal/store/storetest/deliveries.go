@@ -229,6 +229,30 @@ func testDeliveriesClaim(t *testing.T, e Engine) {
 	f.equal("the retry comes last", attempts, []int{0, 0, 1})
 }
 
+// testDeliveriesLost: an attempt of one whose lease was taken over is not noted.
+func testDeliveriesLost(t *testing.T, e Engine) {
+	f := newFixture(t, e)
+	w := f.newHook("https://example.com/", waypost.WantProcessed)
+	f.accept(2, f.now)
+	at := f.later()
+	slow := f.claimDeliveriesAt(w.ID, at, 10)
+	quick := f.claimDeliveriesAt(w.ID, at.Add(2*time.Minute), 1)
+	f.equal("taken over", quick[0].Delivery.ID, slow[0].Delivery.ID)
+	f.attempted(slow[:1], waypost.DeliveryDead)
+	f.equal("not noted", f.webhook(w.ID).Failed, int64(0))
+	f.attempted(slow[1:], waypost.DeliveryDone) // late, and nobody else has it
+	f.attempted(quick, waypost.DeliveryDone)
+	got := f.webhook(w.ID)
+	f.equal("delivered", []int64{got.Delivered, got.Failed}, []int64{2, 0})
+
+	f.accept(1, f.now)
+	held := f.claimDeliveries(w.ID, 10)
+	f.ok(f.s.DeleteWebhook(t.Context(), f.account, w.ID))
+	f.attempted(held, waypost.DeliveryDone)
+	f.equal("gone", len(f.deliveries(store.DeliveryQuery{Webhook: w.ID})), 0)
+	f.ok(f.s.FinishDeliveries(t.Context(), nil, f.now))
+}
+
 // testDeliveriesState walks a webhook through the rules of D-38.
 func testDeliveriesState(t *testing.T, e Engine) {
 	f := newFixture(t, e)

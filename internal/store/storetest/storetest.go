@@ -145,6 +145,7 @@ func Run(t *testing.T, e Engine) {
 		{"DeliveriesStored", testDeliveriesStored},
 		{"DeliveriesOwn", testDeliveriesOwn},
 		{"DeliveriesClaim", testDeliveriesClaim},
+		{"DeliveriesLost", testDeliveriesLost},
 		{"DeliveriesState", testDeliveriesState},
 		{"DeliveriesList", testDeliveriesList},
 		{"DeliveriesReplay", testDeliveriesReplay},
