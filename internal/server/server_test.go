@@ -165,6 +165,8 @@ func TestConfigErrors(t *testing.T) {
 	f(func(c *server.Config) { c.PublicURL = "mail.example.com" }, "public-url:")
 	f(func(c *server.Config) { c.BounceHost = "bounce" }, "bounce-host:")
 	f(func(c *server.Config) { c.Roles = []string{"cook"} }, "roles:")
+	f(func(c *server.Config) { c.TrustedProxies = []string{"10.0.0.0/8", "proxy"} }, "trusted-proxies:")
+	f(func(c *server.Config) { c.TrackScheme = "ftp" }, "track-scheme:")
 }
 
 func TestStartErrors(t *testing.T) {

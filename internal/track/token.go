@@ -67,6 +67,8 @@ const (
 	flagDeflate = 0x20 // the URL is compressed
 	kindMask    = 0x0f
 
+	maxNumber = 1 << 30 // of seconds and of links
+
 	https = "https://"
 	// worthDeflate is the length from which compressing a URL is tried: below
 	// it hardly ever pays.
@@ -123,7 +125,7 @@ func (k *Keys) Append(dst []byte, t *Token) []byte {
 	raw := append(sign.raw[:0], tokenVersion, k.first, byte(t.Kind))
 	raw = append(raw, t.Message[:]...)
 	delay := t.Relayed.Sub(t.Message.Time()) / time.Second
-	raw = binary.AppendUvarint(raw, uint64(min(max(delay, 0), 1<<31)))
+	raw = binary.AppendUvarint(raw, uint64(min(max(delay, 0), maxNumber)))
 	if t.Kind == Click {
 		raw = binary.AppendUvarint(raw, uint64(t.Link))
 		raw = binary.AppendUvarint(raw, uint64(t.Links))
@@ -171,7 +173,7 @@ func parseToken(body []byte) (Token, error) {
 	rest := body[headSize:]
 	number := func() (int, bool) {
 		v, n := binary.Uvarint(rest)
-		if n <= 0 || v > 1<<31 {
+		if n <= 0 || v > maxNumber {
 			return 0, false
 		}
 		rest = rest[n:]

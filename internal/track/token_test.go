@@ -33,7 +33,7 @@ func TestTokenRoundTrip(t *testing.T) {
 	)
 	rapid.Check(t, func(t *rapid.T) {
 		want := Token{
-			Kind: Click, Message: testID, Relayed: testTime.Add(time.Duration(rapid.IntRange(0, 1<<31).Draw(t, "delay")) * time.Second),
+			Kind: Click, Message: testID, Relayed: testTime.Add(time.Duration(rapid.IntRange(0, maxNumber).Draw(t, "delay")) * time.Second),
 			Link: rapid.IntRange(1, 4000).Draw(t, "link"), Links: rapid.IntRange(1, 4000).Draw(t, "links"), URL: url.Draw(t, "url"),
 		}
 		checkRoundTrip(t, &want)
