@@ -15,6 +15,19 @@
 // whose type neither the request nor the table in types.go knows: the host's
 // MIME table is asked then.
 //
+// # Tracking
+//
+// A document is copied, never parsed and written anew: the tokenizer of
+// golang.org/x/net/html finds the targets of a and area tags, the body's start
+// and its last end, and every other byte stays as it is. A link is rewritten
+// when its target is http or https with a host; not in comments (Outlook's
+// conditions are comments), scripts, styles, titles and text areas, not in a tag
+// with data-notrack, not when it is a tracking URL already, has more than
+// track.MaxURL bytes or control characters, and not beyond the first 2,000 of a
+// part. References in the target are decoded first, so that the redirect goes
+// where the link went. In the text part URLs are found as mail programs find
+// them. Links are numbered from 1 in each part.
+//
 // # What comes out
 //
 // An RFC 5322 message with CRLF line ends, no line above 998 octets, and MIME

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -54,8 +55,7 @@ func Client(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	}
 	fields := r.Header["X-Forwarded-For"]
 	hops := 0
-	for i := len(fields) - 1; i >= 0; i-- {
-		rest := fields[i]
+	for _, rest := range slices.Backward(fields) {
 		for rest != "" {
 			if hops++; hops > maxHops || !within(addr, trusted) {
 				return addr
