@@ -32,7 +32,7 @@ var ErrLater = errors.New("storage takes no visits now")
 const (
 	holdFor    = 500 * time.Millisecond // how long a visit waits for those around it
 	lookEvery  = 100 * time.Millisecond // how often it is looked whether visits have waited enough
-	batchSize  = 250                    // visits stored in one transaction: few, so that readers on the same core need not wait for it
+	batchSize  = 1000                   // visits stored in one transaction
 	maxPending = 64 << 20               // bytes of visits that wait
 	hitSize    = 320                    // of a Hit beside its texts
 	writeLimit = 30 * time.Second       // for one transaction
