@@ -74,9 +74,10 @@ func newWorldOn(t *testing.T, domains senderdomain.Config, s store.Store) *world
 	}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	in := store.Installation{Account: waypost.Account{Name: "a", Created: time.Now()}, SubAccount: waypost.SubAccount{Name: "s", Default: true, Created: time.Now()}}
-	for kind, prefix := range map[waypost.KeyKind]string{waypost.KeyAccount: "wpa", waypost.KeySubAccount: "wps"} {
-		w.keys[kind] = secret.NewKey(prefix)
-		in.Keys = append(in.Keys, &waypost.APIKey{Kind: kind, Hash: secret.HashKey(w.keys[kind]), Created: time.Now()})
+	for _, kind := range []waypost.KeyKind{waypost.KeyAccount, waypost.KeySubAccount} {
+		plain := secret.NewKey("wpt")
+		w.keys[kind] = plain
+		in.Keys = append(in.Keys, &waypost.APIKey{Kind: kind, Hash: secret.HashKey(plain), Hint: secret.Hint(plain), Created: time.Now()})
 	}
 	if err := s.Install(t.Context(), &in); err != nil {
 		t.Fatal(err)

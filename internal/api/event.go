@@ -48,16 +48,16 @@ type EventMetadata struct {
 // Software is a program or operating system, as read from a User-Agent field.
 type Software struct {
 	Family string `json:"Family"`
-	Major  string `json:"Major"`
-	Minor  string `json:"Minor"`
-	Patch  string `json:"Patch"`
+	Major  string `json:"Major,omitempty"`
+	Minor  string `json:"Minor,omitempty"`
+	Patch  string `json:"Patch,omitempty"`
 }
 
 // Device is a machine, as read from a User-Agent field.
 type Device struct {
 	Family string `json:"Family"`
-	Brand  string `json:"Brand"`
-	Model  string `json:"Model"`
+	Brand  string `json:"Brand,omitempty"`
+	Model  string `json:"Model,omitempty"`
 }
 
 // EventV1 is an event in the contract v1.
@@ -90,16 +90,16 @@ type EventMetadataV1 struct {
 // SoftwareV1 is Software in the contract v1.
 type SoftwareV1 struct {
 	Family string `json:"family"`
-	Major  string `json:"major"`
-	Minor  string `json:"minor"`
-	Patch  string `json:"patch"`
+	Major  string `json:"major,omitempty"`
+	Minor  string `json:"minor,omitempty"`
+	Patch  string `json:"patch,omitempty"`
 }
 
 // DeviceV1 is Device in the contract v1.
 type DeviceV1 struct {
 	Family string `json:"family"`
-	Brand  string `json:"brand"`
-	Model  string `json:"model"`
+	Brand  string `json:"brand,omitempty"`
+	Model  string `json:"model,omitempty"`
 }
 
 // foundEvent is an event with what is shown of its message.

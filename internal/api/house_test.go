@@ -15,8 +15,6 @@ import (
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
 	"github.com/waypost-mail/waypost/internal/store"
-	"github.com/waypost-mail/waypost/internal/store/postgres"
-	"github.com/waypost-mail/waypost/internal/store/postgres/pgtest"
 )
 
 // house is a world with two accounts that have one of everything: the first
@@ -39,12 +37,7 @@ const secretWords = "theirs-alone"
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), pgtest.Start(t), postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	h := &house{world: newWorldOn(t, testDomains, s)}
+	h := &house{world: newWorld(t)}
 	h.world.provider("mta1", smtptest.Script{})
 	h.verified("example.com")
 	h.ours = h.furnish(h.account.ID, h.sub.ID, "ours")
