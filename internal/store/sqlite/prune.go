@@ -67,17 +67,13 @@ AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.message = m.id) ORDER BY id LIMIT 
 		if err != nil {
 			return err
 		}
-		contents := map[waypost.UUID]bool{}
 		for i := range all {
 			if err := tx.forget(&all[i]); err != nil {
 				return err
 			}
-			contents[all[i].content] = true
 		}
-		for id := range contents {
-			if err := tx.forgetContent(id); err != nil {
-				return err
-			}
+		if err := tx.forgetContents(all); err != nil {
+			return err
 		}
 		n = len(all)
 		return nil
@@ -95,18 +91,64 @@ func (t *tx) forget(a *aged) error {
 			return err
 		}
 	}
-	_, err := t.exec(`DELETE FROM message_to WHERE hash = $1 AND message = $2 AND bucket IN
-(WITH RECURSIVE b (n) AS (SELECT max(bucket) FROM message_to UNION ALL SELECT n - 1 FROM b WHERE n > 0) SELECT n FROM b)`,
-		recipientHash(a.recipient), a.id[:])
-	return err
+	return t.unfindable(a)
 }
 
-// forgetContent deletes a content that no message needs any more.
-func (t *tx) forgetContent(id waypost.UUID) error {
-	at := id.Time()
-	_, err := t.exec(`DELETE FROM content WHERE id = $1 AND NOT EXISTS
-(SELECT 1 FROM message WHERE id >= $2 AND id < $3 AND content = $1)`, id[:], firstMessage(at.Add(-time.Minute)), firstMessage(at.Add(time.Minute)))
-	return err
+// unfindable takes a message out of message_to. Buckets are filled in the order
+// of acceptance and emptied from the oldest, so it is in one of the first.
+func (t *tx) unfindable(a *aged) error {
+	hash, at := recipientHash(a.recipient), int64(-1)
+	for {
+		there, err := t.row("SELECT bucket FROM message_to WHERE bucket > $1 ORDER BY bucket LIMIT 1", []any{at}, &at)
+		if err != nil || !there {
+			return err
+		}
+		n, err := t.exec("DELETE FROM message_to WHERE bucket = $1 AND hash = $2 AND message = $3", at, hash, a.id[:])
+		if err != nil || n > 0 {
+			return err
+		}
+	}
+}
+
+// forgetContents deletes the contents of deleted messages that no other message
+// needs. Those that may are read once for all.
+func (t *tx) forgetContents(all []aged) error {
+	if len(all) == 0 {
+		return nil
+	}
+	unused := map[waypost.UUID]bool{}
+	first, last := all[0].content.Time(), all[0].content.Time()
+	for i := range all {
+		unused[all[i].content] = true
+		if at := all[i].content.Time(); at.Before(first) {
+			first = at
+		} else if at.After(last) {
+			last = at
+		}
+	}
+	rows, err := t.rows("SELECT DISTINCT content FROM message WHERE id >= $1 AND id < $2",
+		firstMessage(first.Add(-time.Minute)), firstMessage(last.Add(time.Minute)))
+	if err != nil {
+		return err
+	}
+	used, err := collect(rows, "read contents in use", func(row scanner, id *waypost.UUID) error {
+		var content []byte
+		err := row.Scan(&content)
+		copy(id[:], content)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range used {
+		delete(unused, id)
+	}
+	for id := range unused {
+		if _, err := t.exec("DELETE FROM content WHERE id = $1", id[:]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PruneJournal implements [store.Journal].

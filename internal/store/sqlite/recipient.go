@@ -44,7 +44,7 @@ var _ = func() struct{} {
 // messagesTo selects the messages to a recipient by its hash, at the
 // placeholder given.
 func messagesTo(hash string) string {
-	return `WITH RECURSIVE b (n) AS (SELECT max(bucket) FROM message_to UNION ALL SELECT n - 1 FROM b WHERE n > 0)
+	return `WITH RECURSIVE b (n) AS (SELECT max(bucket) FROM message_to UNION ALL SELECT n - 1 FROM b WHERE n > (SELECT min(bucket) FROM message_to))
 SELECT t.message FROM b CROSS JOIN message_to t WHERE t.bucket = b.n AND t.hash = ` + hash
 }
 
