@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/bounce"
 	"github.com/waypost-mail/waypost/internal/ingest"
@@ -65,6 +67,41 @@ func TestTrack(t *testing.T) {
 	}
 	if known, err := w.door.Track(t.Context(), nil); known != 0 || err != nil {
 		t.Errorf("nothing: %d known, %v", known, err)
+	}
+}
+
+// TestTrackUnique: of opens and clicks, a person's first is the unique one,
+// whatever machines did before, in one batch or in several.
+func TestTrackUnique(t *testing.T) {
+	w := newWorld(t)
+	m := w.accept("ann@reader.example", "")
+	machine, person := waypost.Visit{Machine: "head-request"}, waypost.Visit{UserAgent: "a person's"}
+	visit := func(hits ...track.Hit) {
+		t.Helper()
+		for i := range hits {
+			hits[i].Message, hits[i].At = m.ID, w.now
+		}
+		if _, err := w.door.Track(t.Context(), hits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	visit(track.Hit{Kind: track.Open, Visit: machine}, track.Hit{Kind: track.Open, Visit: person}, track.Hit{Kind: track.Open, Visit: person})
+	visit(track.Hit{Kind: track.Click, Visit: machine})
+	visit(track.Hit{Kind: track.Click, Visit: person}, track.Hit{Kind: track.Open, Visit: person})
+	visit(track.Hit{Kind: track.Click, Visit: person})
+	trail, err := w.store.Trail(t.Context(), w.account, m.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[waypost.EventType][]bool{}
+	for _, e := range trail.Events {
+		if e.Visit != nil {
+			got[e.Type] = append(got[e.Type], e.Visit.First)
+		}
+	}
+	want := map[waypost.EventType][]bool{waypost.CSOpen: {false, true, false, false}, waypost.CSClick: {false, true, false}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("unique visits (-want +got):\n%s", diff)
 	}
 }
 

@@ -103,3 +103,36 @@ func TestKeyFileErrors(t *testing.T) {
 	f("\n", 0o600, "number hex")
 	f("1 "+good+"\n1 "+good+"\n", 0o600, "stands twice")
 }
+
+// TestDerive: the same file gives the same keys, each purpose its own, and a
+// key that was replaced keeps what it derives.
+func TestDerive(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret.key")
+	one := "1 " + strings.Repeat("0f", 32) + "\n"
+	derive := func(text, purpose string) (byte, map[byte][]byte) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		box, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, keys, err := box.Derive(purpose)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return first, keys
+	}
+	first, before := derive(one, "a")
+	if first != 1 || len(before) != 1 || len(before[1]) != 32 {
+		t.Fatalf("first %d of %d keys", first, len(before))
+	}
+	if _, other := derive(one, "b"); bytes.Equal(before[1], other[1]) {
+		t.Error("two purposes share a key")
+	}
+	first, after := derive("2 "+strings.Repeat("ab", 32)+"\n"+one, "a")
+	if first != 2 || !bytes.Equal(before[1], after[1]) || bytes.Equal(after[1], after[2]) {
+		t.Errorf("first %d; the old key derives another after the rotation, or both the same", first)
+	}
+}

@@ -12,7 +12,8 @@ import (
 const (
 	// maxForm bounds the body of an unsubscription, in bytes.
 	maxForm = 16 << 10
-	// commitLimit is how long an unsubscription waits for its commit.
+	// commitLimit is how long an unsubscription waits for its body, and then for
+	// its commit.
 	commitLimit = 10 * time.Second
 	// retryAfter is when to try again, in seconds.
 	retryAfter = 30
@@ -39,6 +40,7 @@ func (t *Tracker) unsubscribe(w http.ResponseWriter, r *http.Request, s string) 
 		t.refuse(w, r)
 		return
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(commitLimit)) // a body that drips in holds nothing for long
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := parseForm(r); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
