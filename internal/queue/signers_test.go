@@ -63,7 +63,7 @@ func TestSignersFollowTheDomain(t *testing.T) {
 			}
 			var got []string
 			head, _, _ := strings.Cut(raw, "\r\n\r\n")
-			for _, f := range strings.Split(fold.ReplaceAllString(head, " "), "\r\n") {
+			for f := range strings.SplitSeq(fold.ReplaceAllString(head, " "), "\r\n") {
 				if strings.HasPrefix(f, "DKIM-Signature:") {
 					got = append(got, strings.TrimSpace(selector.FindStringSubmatch(f)[1]))
 				}
