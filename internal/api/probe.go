@@ -11,6 +11,21 @@ import (
 func (a *API) probeRoutes() {
 	op := operation(http.MethodPost, "/tpsp/test/custom-smtp", "Test the connection to an SMTP server without storing anything", waypost.KeyAccount)
 	register(a, op, ProviderRequest{}, a.testConnection)
+	register(a, operation(http.MethodPost, "/account/tpsp/{id}/test", "Test the connection of a provider as it is stored", waypost.KeyAccount), nil, a.testProvider)
+}
+
+// testProvider runs the connection test with what is stored, the password
+// included.
+func (a *API) testProvider(ctx context.Context, in *idPath) (smtp.ProbeResult, error) {
+	p, err := a.provider(ctx, in.ID)
+	if err != nil {
+		return smtp.ProbeResult{}, err
+	}
+	var req ProviderRequest
+	if err := a.keepRest(&req, &p, nil); err != nil {
+		return smtp.ProbeResult{}, err
+	}
+	return a.probe(ctx, &p, &req), nil
 }
 
 // testConnection runs the whole SMTP transaction of D-13. A failed test is an

@@ -15,6 +15,7 @@ import (
 type guard struct {
 	mu    sync.Mutex
 	marks map[string]*mark
+	swept time.Time
 }
 
 type mark struct {
@@ -71,16 +72,17 @@ func (g *guard) add(key string, free int, now time.Time) {
 
 // sweep forgets what is old, and everything when there is too much of it.
 func (g *guard) sweep(now time.Time) {
-	if len(g.marks) < maxMarks/2 {
+	if len(g.marks) >= maxMarks {
+		clear(g.marks)
+	}
+	if now.Sub(g.swept) < time.Minute {
 		return
 	}
+	g.swept = now
 	for key, m := range g.marks {
 		if now.Sub(m.last) > forgetAfter {
 			delete(g.marks, key)
 		}
-	}
-	if len(g.marks) >= maxMarks {
-		clear(g.marks)
 	}
 }
 

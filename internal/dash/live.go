@@ -28,7 +28,7 @@ func (d *Dash) live(v *visit) error {
 	ticks, leave, err := d.hub.join(v.account())
 	if err != nil {
 		http.Error(v.w, err.Error(), http.StatusServiceUnavailable)
-		return nil //nolint:nilerr // told to the caller
+		return nil
 	}
 	defer leave()
 	h := v.w.Header()

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/waypost-mail/waypost"
 )
@@ -15,9 +18,9 @@ import (
 func (d *Dash) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": assetURL, "icon": icon, "chip": makeChip, "input": makeInput, "choice": makeChoice,
-		"number": numberOf, "percent": percent, "spell": spell, "ago": ago, "until": until,
+		"number": numberOf, "percent": percent, "spell": spell, "ago": ago, "age": func(t, now time.Time) string { return rough(now.Sub(t)) }, "capital": capital, "until": until,
 		"stamp": stampOf, "clip": clip, "dict": dict, "options": options, "plural": pluralOf, "initials": initials,
-		"now": func() time.Time { return time.Now() }, "bytes": bytesOf, "ms": millis, "gauge": gauge, "sparkline": sparkline, "join": strings.Join,
+		"link": link, "bytes": bytesOf, "ms": millis, "gauge": gauge, "sparkline": sparkline, "join": strings.Join,
 	}
 }
 
@@ -235,4 +238,28 @@ func pluralOf(n any, one, many string) string {
 		return plural(n, one, many)
 	}
 	return fmt.Sprint(n, " ", many)
+}
+
+// link makes the address of a page: a path, and names and values of its query
+// in turn; empty ones are left out.
+func link(path string, pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" && pairs[i+1] != "0" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+// capital begins a text with a capital letter.
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + s[n:]
 }

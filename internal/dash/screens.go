@@ -30,6 +30,11 @@ type route struct {
 func rail() []*screen {
 	return []*screen{
 		&overviewScreen,
+		&startScreen,
+		&messagesScreen,
+		&eventsScreen,
+		&queueScreen,
+		&providersScreen,
 		&peopleScreen,
 	}
 }
