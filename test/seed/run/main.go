@@ -1,0 +1,59 @@
+// Command run makes an installation with one of the scenes of package seed.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/store/postgres"
+	"github.com/waypost-mail/waypost/internal/store/sqlite"
+	"github.com/waypost-mail/waypost/test/seed"
+)
+
+func main() {
+	data := flag.String("data", "", "directory of the installation; its database must not exist yet")
+	database := flag.String("database", "", "postgres://… instead of SQLite in the directory")
+	scene := flag.String("scene", "busy", "new, empty, busy or trouble")
+	perDay := flag.Int("per-day", 1500, "messages a day of the busy scene")
+	flag.Parse()
+	if err := run(context.Background(), *data, *database, *scene, *perDay); err != nil {
+		fmt.Fprintln(os.Stderr, "seed:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("log in as %s with the password %q\n", seed.Email, seed.Password)
+}
+
+func run(ctx context.Context, data, database, scene string, perDay int) error {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return err
+	}
+	var s store.Store
+	var err error
+	if database != "" {
+		s, err = postgres.Open(ctx, database, postgres.Options{})
+	} else {
+		s, err = sqlite.Open(ctx, filepath.Join(data, "waypost.db"), sqlite.Options{})
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	switch scene {
+	case "new":
+		_, err = seed.New(ctx, s, time.Now())
+	case "empty":
+		_, err = seed.Empty(ctx, s, time.Now())
+	case "busy":
+		_, err = seed.Busy(ctx, s, time.Now(), perDay)
+	case "trouble":
+		_, err = seed.Trouble(ctx, s, time.Now())
+	default:
+		err = fmt.Errorf("there is no scene %q", scene)
+	}
+	return err
+}
