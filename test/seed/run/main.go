@@ -1,4 +1,7 @@
-// Command run makes an installation with one of the scenes of package seed.
+// Command run makes an installation with one of the scenes of package seed, in
+// a directory that waypost serve --data opens, or in a PostgreSQL database. It
+// prints what to log in with. It is for looking at the dashboard by hand, and
+// refuses a database that has an installation already.
 package main
 
 import (
