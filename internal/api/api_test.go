@@ -72,7 +72,7 @@ func newWorldOn(t *testing.T, domains senderdomain.Config, s store.Store) *world
 	w := &world{T: t, store: s, log: &bytes.Buffer{}, keys: map[waypost.KeyKind]string{}, headers: map[waypost.KeyKind]string{
 		waypost.KeyAccount: "X-Account-ApiKey", waypost.KeySubAccount: "X-SubAccount-ApiKey", waypost.KeyIngestion: "X-SP-Event-ApiKey",
 	}}
-	log := slog.New(slog.NewTextHandler(w.log, nil))
+	log := w.logger()
 	in := store.Installation{Account: waypost.Account{Name: "a", Created: time.Now()}, SubAccount: waypost.SubAccount{Name: "s", Default: true, Created: time.Now()}}
 	for _, kind := range []waypost.KeyKind{waypost.KeyAccount, waypost.KeySubAccount} {
 		plain := secret.NewKey("wpt")
@@ -99,6 +99,8 @@ func newWorldOn(t *testing.T, domains senderdomain.Config, s store.Store) *world
 	})
 	return w
 }
+
+func (w *world) logger() *slog.Logger { return slog.New(slog.NewTextHandler(w.log, nil)) }
 
 // call sends a request with the key of a kind; body is text, or anything that
 // becomes JSON.

@@ -121,6 +121,12 @@ func (a *API) plan(ctx context.Context, r *PoolRequest, p *waypost.Pool) error {
 		}
 		p.Patience = time.Duration(*s) * time.Second
 	}
+	if s := r.OverflowStrategy; s != nil && *s != 0 && *s != 1 {
+		return badField("overflowStrategy", "must be 0 none or 1 pool")
+	}
+	if w := r.WarmupInterval; w != nil && (*w < 0 || *w > 100_000) {
+		return badField("warmupInterval", "must be a number of hours, 0 to 100,000")
+	}
 	if err := a.planRoutes(ctx, r, p); err != nil {
 		return err
 	}
