@@ -3,11 +3,15 @@
 // into the words of package waypost, calls one function below, and turns the
 // answer back.
 //
-// A tour by file: api.go builds the handler and its middle layers; auth.go
-// says who calls; errors.go is the one error shape (D-2); input.go reads
-// bodies; then one file a resource: email.go, provider.go, probe.go, pool.go,
-// domain.go (domain_records.go and domain_keys.go are our own beside it),
-// health.go, message.go, timeline.go, and report.go for the agent.
+// A tour by file: api.go builds the handler and its middle layers; contract.go
+// writes an answer in the wire contract asked for (D-1); auth.go says who calls,
+// scope.go, throttle.go and usage.go what a key may do and when it did;
+// errors.go is the one error shape (D-2); input.go and strict.go read bodies,
+// cursor.go goes through lists. Then one file a resource: email.go, domain.go,
+// provider.go, probe.go, pool.go, ip.go, queue.go, subaccount.go, key.go,
+// message.go, event.go, listing.go, export.go, timeline.go, stat.go,
+// breakdown.go, bounce.go, audit.go, and report.go for the agent. reference.go
+// makes the page for readers from the document for machines.
 //
 // # Promises
 //
@@ -16,6 +20,8 @@
 //     in (D-1): contract.go.
 //   - An error names the field and what to do next, and never repeats a body:
 //     bodies hold passwords.
+//   - A key sees its own account alone, a sub-account's key its sub-account
+//     alone; what is another's answers as what is not there.
 //   - 503 with Retry-After when storage cannot accept: nothing was stored.
 //
 // It stands on the fourth floor.

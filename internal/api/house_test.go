@@ -38,7 +38,7 @@ const secretWords = "theirs-alone"
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{world: newWorld(t)}
-	h.world.provider("mta1", smtptest.Script{})
+	h.provider("mta1", smtptest.Script{})
 	h.verified("example.com")
 	h.ours = h.furnish(h.account.ID, h.sub.ID, "ours")
 	maps.Copy(h.ours.keys, h.keys)
