@@ -72,8 +72,9 @@ type Returned struct {
 // judges it, and stores it with the event that it amounts to. The message is
 // found by the return path, else by our marks in the report: the return path
 // in its own header, X-Sendpost-Message-UUID or Message-ID of the returned
-// message, the envelope id. It returns after the commit. Whatever the mail
-// holds, an error is the store's: nothing was stored and it may come again.
+// message, the envelope id; else by a Message-ID of the customer's own. It
+// returns after the commit. Whatever the mail holds, an error is the store's:
+// nothing was stored and it may come again.
 func (d *Door) Bounce(ctx context.Context, to Addressee, raw []byte, now time.Time) (Returned, error) {
 	raw = raw[:min(len(raw), store.MaxReportRaw)]
 	parsed := bounce.Parse(bytes.NewReader(raw), 0)
@@ -136,7 +137,27 @@ func (d *Door) findReported(ctx context.Context, p *bounce.Report, now time.Time
 			return m, err
 		}
 	}
-	return Addressee{}, ErrStranger
+	return d.sentAs(ctx, p, now)
+}
+
+// sentAs finds the message by a Message-ID that the customer's call brought,
+// and by whom the report is about: the recipients of a call share the id.
+func (d *Door) sentAs(ctx context.Context, p *bounce.Report, now time.Time) (Addressee, error) {
+	if p.MessageID == "" {
+		return Addressee{}, ErrStranger
+	}
+	recipient := ""
+	if len(p.Recipients) > 0 {
+		recipient = waypost.FoldEmail(p.Recipients[0].Address)
+	}
+	all, err := d.store.SentAs(ctx, p.MessageID, recipient)
+	if err != nil {
+		return Addressee{}, fmt.Errorf("find the message of a report by its Message-ID: %w", err)
+	}
+	if len(all) != 1 { // none, or one of several and nothing says which
+		return Addressee{}, ErrStranger
+	}
+	return d.reported(ctx, all[0].ID, 0, now)
 }
 
 // notes say why a report of a kind does not count (D-45).

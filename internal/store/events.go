@@ -17,6 +17,10 @@ type Events interface {
 	// Messages finds messages of whatever account by id; unknown ids are left
 	// out. At most 1,000 ids.
 	Messages(ctx context.Context, ids []waypost.UUID) (map[waypost.UUID]waypost.Message, error)
+	// SentAs finds the messages of calls that brought this Message-ID of their
+	// own, of whatever account; only those to a recipient, folded, unless it is
+	// "". At most 10: a call's recipients share the id.
+	SentAs(ctx context.Context, id waypost.MessageID, recipient string) ([]waypost.Message, error)
 	// Trail is all that is known of one message's way.
 	Trail(ctx context.Context, account int64, id waypost.UUID) (Trail, error)
 	// ListEvents lists events, newest first.

@@ -23,11 +23,12 @@ func (o *op) encode(a *store.Acceptance) error {
 		return err
 	}
 	o.content = make(rows, 0, len(body)+64)
-	o.content.row(4)
+	o.content.row(5)
 	o.content.uuid(a.Content.ID)
 	o.content.int64(a.Content.Account)
 	o.content.int64(a.Content.SubAccount)
 	o.content.bytes(body)
+	o.content.bytes(store.OwnMessageID(&a.Content))
 	o.message = make(rows, 0, 256*len(a.Messages))
 	for i := range a.Messages {
 		if err := o.message.message(&a.Messages[i]); err != nil {

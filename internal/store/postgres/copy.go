@@ -127,7 +127,7 @@ func (r *rows) attempt(a *waypost.Attempt) {
 
 // The statements that rows are copied by; the columns are in their order.
 const (
-	contentCopy = `COPY content (id, account, sub_account, body) FROM STDIN BINARY`
+	contentCopy = `COPY content (id, account, sub_account, body, own_id) FROM STDIN BINARY`
 	messageCopy = `COPY message (id, account, sub_account, content, domain, pool, provider, submitted, mailbox,
 recipient, to_name, to_email, cc, variables, groups, own_webhook, folded) FROM STDIN BINARY`
 	queueCopy = `COPY queue (message, account, provider, due, lease, attempt, mailbox, unknown) FROM STDIN BINARY`

@@ -174,3 +174,23 @@ func (d *DB) ListMessages(ctx context.Context, q store.MessageQuery) ([]waypost.
 	return list(ctx, d, "list messages", scanMessage, `SELECT `+messageColumns+` FROM message m`+f.where()+
 		` ORDER BY m.id DESC`+f.page(q.Limit, q.Offset), append([]any{planned}, f.args...)...)
 }
+
+// SentAs finds the messages of calls that brought a Message-ID of their own.
+// The messages of a call are as old as their content, so they are looked for by
+// the times in their ids.
+func (d *DB) SentAs(ctx context.Context, id waypost.MessageID, recipient string) ([]waypost.Message, error) {
+	contents, err := list(ctx, d, "find contents by Message-ID", pgx.RowTo[pgtype.UUID],
+		`SELECT id FROM content WHERE own_id = $1 ORDER BY id DESC LIMIT 10`, store.MessageIDKey(id))
+	var out []waypost.Message
+	for _, c := range contents {
+		at := waypost.UUID(c.Bytes).Time()
+		all, err := list(ctx, d, "find messages by Message-ID", scanMessage, `SELECT `+messageColumns+` FROM message m
+WHERE m.id >= $1 AND m.id < $2 AND m.content = $3 AND ($4 = '' OR coalesce(m.folded, m.recipient) = $4) ORDER BY m.id LIMIT 10`,
+			uuid(idFloor(at.Add(-time.Second))), uuid(idFloor(at.Add(time.Second))), c, clean(recipient))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, all...)
+	}
+	return out[:min(len(out), 10)], err
+}

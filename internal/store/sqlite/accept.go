@@ -43,7 +43,7 @@ func encodeMessage(m *waypost.Message) (e encodedMessage, err error) {
 }
 
 const (
-	insertContent = "INSERT INTO content (id, account, sub_account, body) VALUES ($1, $2, $3, $4)"
+	insertContent = "INSERT INTO content (id, account, sub_account, body, own_id) VALUES ($1, $2, $3, $4, $5)"
 	insertMessage = `INSERT INTO message (id, account, sub_account, content, recipient, to_name, to_email, cc, variables, domain, pool,
 provider, mailbox, submitted, groups, own_webhook)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
@@ -56,7 +56,7 @@ func (t *tx) accept(a *store.Acceptance, body []byte, encoded []encodedMessage) 
 			return err
 		}
 	}
-	if _, err := t.exec(insertContent, c.ID[:], c.Account, c.SubAccount, body); err != nil {
+	if _, err := t.exec(insertContent, c.ID[:], c.Account, c.SubAccount, body, store.OwnMessageID(c)); err != nil {
 		return fmt.Errorf("content %s: %w", c.ID, taken(err))
 	}
 	for i := range a.Messages {

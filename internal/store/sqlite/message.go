@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
@@ -67,6 +68,28 @@ func (d *DB) Messages(ctx context.Context, ids []waypost.UUID) (map[waypost.UUID
 		out[m.ID] = m
 	}
 	return out, err
+}
+
+// SentAs implements [store.Events]. The messages of a call are as old as their
+// content, so they are looked for by the times in their ids.
+func (d *DB) SentAs(ctx context.Context, id waypost.MessageID, recipient string) ([]waypost.Message, error) {
+	contents, err := list(ctx, d, "find contents by Message-ID", func(row scanner, u *waypost.UUID) error {
+		var b []byte
+		err := row.Scan(&b)
+		copy(u[:], b)
+		return err
+	}, "SELECT id FROM content WHERE own_id = $1 ORDER BY id DESC LIMIT 10", store.MessageIDKey(id))
+	var out []waypost.Message
+	for _, c := range contents {
+		all, err := list(ctx, d, "find messages by Message-ID", scanMessage, selectMessage+` WHERE m.id >= $1 AND m.id < $2 AND m.content = $3
+AND ($4 = '' OR waypost_fold(m.recipient) = $4) ORDER BY m.id LIMIT 10`,
+			firstMessage(c.Time().Add(-time.Second)), firstMessage(c.Time().Add(time.Second)), c[:], recipient)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, all...)
+	}
+	return out[:min(len(out), 10)], err
 }
 
 // Content implements [store.Queue].

@@ -90,6 +90,7 @@ func Run(t *testing.T, e Engine) {
 		{"ReplayRace", testReplayRace},
 		{"PruneReplays", testPruneReplays},
 		{"Content", testContent},
+		{"SentAs", testSentAs},
 		{"ClaimOrder", testClaimOrder},
 		{"ClaimNextDue", testClaimNextDue},
 		{"ClaimLeases", testClaimLeases},
