@@ -46,6 +46,13 @@ const (
 	WantUniqueClick // of clicks, a person's first alone
 )
 
+// How a webhook is told, in the same bits. Without them payloads are those of
+// the contract legacy, with the numbers 58 to 68 (D-38).
+const (
+	PayloadV1   WebhookFlags = 1 << (20 + iota) // payloads of the contract v1
+	NativeTypes                                 // the numbers 0 to 10
+)
+
 var wantOfStat = map[Stat]WebhookFlags{
 	StatProcessed: WantProcessed, StatDelivered: WantDelivered, StatDropped: WantDropped,
 	StatSoftBounced: WantSoftBounced, StatHardBounced: WantHardBounced, StatOpened: WantOpened,

@@ -1,0 +1,265 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/track"
+)
+
+// Subject is what a delivery tells of: an event, its message and the head of
+// the message's content. Message and Content are zero when they are past their
+// retention.
+type Subject struct {
+	Event   waypost.Event
+	Message waypost.Message
+	Content waypost.Content // bodies and attachments are not looked at
+}
+
+// legacyPayload is the body in the contract legacy: exactly the fields that
+// released clients declare.
+type legacyPayload struct {
+	Event        legacyEvent  `json:"event"`
+	EmailMessage emailMessage `json:"emailMessage"`
+}
+
+type legacyEvent struct {
+	EventID         string         `json:"eventID"`
+	Groups          []string       `json:"groups"`
+	IPID            int64          `json:"ipID"`
+	IPPoolID        int64          `json:"ipPoolID"`
+	DomainID        int64          `json:"domainID"`
+	TPSPID          int64          `json:"tpspId"`
+	MessageType     string         `json:"messageType"`
+	MessageSubject  string         `json:"messageSubject"`
+	AccountID       int64          `json:"accountID"`
+	SubAccountID    int64          `json:"subAccountID"`
+	MessageID       string         `json:"messageID"`
+	Type            int            `json:"type"`
+	From            string         `json:"from"`
+	FromName        string         `json:"fromName"`
+	To              string         `json:"to"`
+	ToName          string         `json:"toName"`
+	SubmittedAt     int64          `json:"submittedAt"` // of the event, UNIX seconds (D-38)
+	SMTPCode        int            `json:"smtpCode"`
+	SMTPDescription string         `json:"smtpDescription"`
+	EventMetadata   legacyMetadata `json:"eventMetadata"`
+}
+
+type legacyMetadata struct {
+	SMTPCode        int           `json:"smtpCode"`
+	SMTPDescription string        `json:"smtpDescription"`
+	UserAgent       *legacyFamily `json:"userAgent,omitempty"`
+	OS              *legacyFamily `json:"os,omitempty"`
+	Device          *legacyFamily `json:"device,omitempty"`
+	ClickedURL      string        `json:"clickedURL,omitempty"`
+	TrackedIP       string        `json:"trackedIP,omitempty"`
+	RawUserAgent    string        `json:"rawUserAgent,omitempty"`
+}
+
+// legacyFamily is what is known of a program, system or device.
+type legacyFamily struct {
+	Family string `json:"Family"`
+}
+
+// v1Payload is the body in the contract v1.
+type v1Payload struct {
+	Event        v1Event      `json:"event"`
+	EmailMessage emailMessage `json:"emailMessage"`
+}
+
+type v1Event struct {
+	EventID       string     `json:"eventId"`
+	MessageID     string     `json:"messageId"`
+	Type          int        `json:"type"`
+	TypeName      string     `json:"typeName"`
+	From          string     `json:"from"`
+	To            string     `json:"to"`
+	Subject       string     `json:"subject"`
+	Groups        []string   `json:"groups"`
+	SubmittedAt   int64      `json:"submittedAt"` // of the message, UNIX nanoseconds
+	Timestamp     int64      `json:"timestamp"`   // of the event, UNIX nanoseconds
+	EventMetadata v1Metadata `json:"eventMetadata"`
+}
+
+type v1Metadata struct {
+	SMTPCode        int       `json:"smtpCode"`
+	SMTPDescription string    `json:"smtpDescription"`
+	UserAgent       *v1Family `json:"userAgent,omitempty"`
+	OS              *v1Family `json:"os,omitempty"`
+	Device          *v1Family `json:"device,omitempty"`
+	ClickedURL      string    `json:"clickedUrl,omitempty"`
+	TrackedIP       string    `json:"trackedIp,omitempty"`
+	RawUserAgent    string    `json:"rawUserAgent,omitempty"`
+}
+
+type v1Family struct {
+	Family string `json:"family"`
+}
+
+// emailMessage has the same names in both contracts; to is an array in legacy
+// and one object in v1 (sendpost.md, a.2).
+type emailMessage struct {
+	MessageID       string            `json:"messageID"`
+	AccountID       int64             `json:"accountID"`
+	SubAccountID    int64             `json:"subAccountID"`
+	IPID            int64             `json:"ipID"`
+	PublicIP        string            `json:"publicIP"`
+	LocalIP         string            `json:"localIP"`
+	EmailType       string            `json:"emailType"`
+	SubmittedAt     int64             `json:"submittedAt"` // seconds in legacy, nanoseconds in v1
+	From            nameEmail         `json:"from"`
+	ReplyTo         nameEmail         `json:"replyTo"`
+	To              any               `json:"to"`
+	Groups          []string          `json:"groups"`
+	IPPool          string            `json:"ipPool"`
+	Headers         map[string]string `json:"headers"`
+	CustomFields    map[string]string `json:"customFields"`
+	TrackOpens      bool              `json:"trackOpens"`
+	TrackClicks     bool              `json:"trackClicks"`
+	WebhookEndpoint string            `json:"webhookEndpoint"`
+}
+
+type nameEmail struct {
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+type recipient struct {
+	Name         string            `json:"name"`
+	Email        string            `json:"email"`
+	CustomFields map[string]string `json:"customFields"`
+	Cc           []nameEmail       `json:"cc"`
+	Bcc          []nameEmail       `json:"bcc"`
+}
+
+// nativeTypes are the numbers and names that events have on the hosted
+// service's own servers (sendpost.md, c.1), by the counter of the event.
+var nativeTypes = map[waypost.Stat]struct {
+	number int
+	name   string
+}{
+	waypost.StatProcessed: {0, "processed"}, waypost.StatDropped: {1, "dropped"}, waypost.StatDelivered: {2, "delivered"},
+	waypost.StatSoftBounced: {3, "softBounced"}, waypost.StatHardBounced: {4, "hardBounced"}, waypost.StatOpened: {5, "opened"},
+	waypost.StatClicked: {6, "clicked"}, waypost.StatUnsubscribed: {7, "unsubscribed"}, waypost.StatSpam: {8, "spam"},
+	waypost.StatSent: {9, "sent"}, waypost.StatSMTPDropped: {10, "smtpDropped"},
+}
+
+// typeOf gives the number and the name of an event in a payload (D-38).
+func typeOf(e *waypost.Event, flags waypost.WebhookFlags) (int, string) {
+	if flags&waypost.NativeTypes != 0 {
+		if n, ok := nativeTypes[e.Stat()]; ok {
+			return n.number, n.name
+		}
+	}
+	return int(e.Type), e.Type.String()
+}
+
+// Payload writes the body of a request: in the contract legacy, or in v1 with
+// [waypost.PayloadV1].
+func Payload(s *Subject, flags waypost.WebhookFlags) ([]byte, error) {
+	var v any
+	if flags&waypost.PayloadV1 != 0 {
+		v = payloadV1(s, flags)
+	} else {
+		v = payloadLegacy(s, flags)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("write event %d as JSON: %w", s.Event.ID, err)
+	}
+	return b, nil
+}
+
+func payloadLegacy(s *Subject, flags waypost.WebhookFlags) legacyPayload {
+	e, m, c := &s.Event, &s.Message, &s.Content
+	number, _ := typeOf(e, flags)
+	out := legacyPayload{EmailMessage: messageOf(s), Event: legacyEvent{
+		EventID: strconv.FormatInt(e.ID, 10), Groups: list(c.Groups), IPPoolID: m.Pool, DomainID: m.Domain, TPSPID: e.Provider,
+		MessageType: m.Mailbox.String(), MessageSubject: c.Subject, AccountID: e.Account, SubAccountID: e.SubAccount,
+		MessageID: e.Message.String(), Type: number, From: c.From.Email, FromName: c.From.Name, To: e.Recipient, ToName: m.To.Name,
+		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
+		EventMetadata: legacyMetadata{SMTPCode: e.Code, SMTPDescription: e.Text},
+	}}
+	if v := e.Visit; v != nil {
+		d := &out.Event.EventMetadata
+		program, system, device := track.Device(v.UserAgent)
+		d.UserAgent, d.OS, d.Device = &legacyFamily{program}, &legacyFamily{system}, &legacyFamily{device}
+		d.ClickedURL, d.TrackedIP, d.RawUserAgent = v.URL, v.IP, v.UserAgent
+	}
+	out.EmailMessage.SubmittedAt = m.SubmittedAt.Unix()
+	out.EmailMessage.To = []recipient{recipientOf(m)}
+	return out
+}
+
+func payloadV1(s *Subject, flags waypost.WebhookFlags) v1Payload {
+	e, m, c := &s.Event, &s.Message, &s.Content
+	number, name := typeOf(e, flags)
+	out := v1Payload{EmailMessage: messageOf(s), Event: v1Event{
+		EventID: strconv.FormatInt(e.ID, 10), MessageID: e.Message.String(), Type: number, TypeName: name,
+		From: c.From.Email, To: e.Recipient, Subject: c.Subject, Groups: list(c.Groups),
+		SubmittedAt: nanos(m.SubmittedAt), Timestamp: nanos(e.At),
+		EventMetadata: v1Metadata{SMTPCode: e.Code, SMTPDescription: e.Text},
+	}}
+	if v := e.Visit; v != nil {
+		d := &out.Event.EventMetadata
+		program, system, device := track.Device(v.UserAgent)
+		d.UserAgent, d.OS, d.Device = &v1Family{program}, &v1Family{system}, &v1Family{device}
+		d.ClickedURL, d.TrackedIP, d.RawUserAgent = v.URL, v.IP, v.UserAgent
+	}
+	out.EmailMessage.SubmittedAt = nanos(m.SubmittedAt)
+	out.EmailMessage.To = recipientOf(m)
+	return out
+}
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func messageOf(s *Subject) emailMessage {
+	m, c := &s.Message, &s.Content
+	out := emailMessage{
+		MessageID: s.Event.Message.String(), AccountID: s.Event.Account, SubAccountID: s.Event.SubAccount, EmailType: m.Mailbox.String(),
+		From: nameEmail(c.From), ReplyTo: nameEmail(c.ReplyTo), Groups: list(c.Groups), IPPool: c.Pool,
+		Headers: map[string]string{}, CustomFields: fields(m.Variables),
+		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks, WebhookEndpoint: c.Webhook,
+	}
+	for _, h := range c.Headers {
+		out.Headers[h.Name] = h.Value
+	}
+	return out
+}
+
+func recipientOf(m *waypost.Message) recipient {
+	out := recipient{Name: m.To.Name, Email: m.Recipient, CustomFields: fields(m.Variables), Cc: []nameEmail{}, Bcc: []nameEmail{}}
+	for _, cc := range m.Cc {
+		out.Cc = append(out.Cc, nameEmail(cc))
+	}
+	return out
+}
+
+// list is never null in JSON.
+func list(s []string) []string { return append([]string{}, s...) }
+
+// fields turns custom fields into text, as released clients declare them.
+func fields(variables []byte) map[string]string {
+	out := map[string]string{}
+	var all map[string]json.RawMessage
+	if len(variables) == 0 || json.Unmarshal(variables, &all) != nil {
+		return out
+	}
+	for name, v := range all {
+		var s string
+		if json.Unmarshal(v, &s) != nil {
+			s = string(v)
+		}
+		out[name] = s
+	}
+	return out
+}
