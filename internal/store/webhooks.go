@@ -40,7 +40,8 @@ type Webhooks interface {
 	// State, Attempt, Due, LastAt, Status, Error and Took, and on its webhook
 	// the counters, Failures, State, Enabled, DisabledAt and DisabledReason by
 	// the rules of D-38. A delivery that is gone or was claimed again since is
-	// passed over.
+	// passed over. One for the endpoint of a single call may go back with its
+	// Attempt unchanged, due later.
 	FinishDeliveries(ctx context.Context, all []waypost.Delivery, now time.Time) error
 	// ListDeliveries lists deliveries, newest first.
 	ListDeliveries(ctx context.Context, q DeliveryQuery) ([]waypost.Delivery, error)

@@ -161,6 +161,11 @@ func typeOf(e *waypost.Event, flags waypost.WebhookFlags) (int, string) {
 // Payload writes the body of a request: in the contract legacy, or in v1 with
 // [waypost.PayloadV1].
 func Payload(s *Subject, flags waypost.WebhookFlags) ([]byte, error) {
+	if s.Message.ID.IsZero() { // what the event itself knows
+		at := *s
+		at.Message.Recipient, at.Message.Mailbox = s.Event.Recipient, waypost.MailboxDefault
+		s = &at
+	}
 	var v any
 	if flags&waypost.PayloadV1 != 0 {
 		v = payloadV1(s, flags)
@@ -190,7 +195,7 @@ func payloadLegacy(s *Subject, flags waypost.WebhookFlags) legacyPayload {
 		d.UserAgent, d.OS, d.Device = &legacyFamily{program}, &legacyFamily{system}, &legacyFamily{device}
 		d.ClickedURL, d.TrackedIP, d.RawUserAgent = v.URL, v.IP, v.UserAgent
 	}
-	out.EmailMessage.SubmittedAt = m.SubmittedAt.Unix()
+	out.EmailMessage.SubmittedAt = nanos(m.SubmittedAt) / int64(time.Second)
 	out.EmailMessage.To = []recipient{recipientOf(m)}
 	return out
 }

@@ -75,10 +75,7 @@ func (s *Secrets) Change(to string, now time.Time) {
 
 // Seal encrypts the secrets for storage.
 func Seal(box *secret.Box, s Secrets) (waypost.Sealed, error) {
-	b, err := json.Marshal(struct {
-		Current, Previous string
-		Until             time.Time
-	}(s))
+	b, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("write the secrets of a webhook: %w", err)
 	}

@@ -133,11 +133,11 @@ func (d *DB) FinishDeliveries(ctx context.Context, all []waypost.Delivery, now t
 }
 
 // finishDelivery notes one attempt of a delivery that is still held by the
-// lease that it was claimed under.
+// lease that it was claimed under, or puts it back unattempted.
 func (t *tx) finishDelivery(v *waypost.Delivery, now time.Time) error {
 	n, err := t.exec(`UPDATE delivery SET state = $1, attempt = $2, due = $3, last_at = $4, status = $5, error = $6, took = $7
-WHERE id = $8 AND state = 0 AND due = $9 AND attempt = $2 - 1`, int64(v.State), v.Attempt, millis(v.Due), millis(v.LastAt), v.Status,
-		v.Error, int64(v.Took), v.ID, v.Lease)
+WHERE id = $8 AND state = 0 AND due = $9`, int64(v.State), v.Attempt, millis(v.Due), millis(v.LastAt), v.Status, v.Error,
+		int64(v.Took), v.ID, v.Lease)
 	if err != nil || n == 0 || v.Webhook == 0 {
 		return err
 	}

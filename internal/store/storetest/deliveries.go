@@ -178,6 +178,13 @@ func testDeliveriesOwn(t *testing.T, e Engine) {
 	f.equal("the call's own", f.told(0), []waypost.EventType{waypost.CSProcessed, waypost.CSDelivered, waypost.CSDropped})
 	held := f.claimDeliveries(0, 10)
 	f.equal("claimed", len(held), 3)
+	put := held[2].Delivery // goes back unattempted
+	put.Due = f.later().Add(time.Hour)
+	f.ok(f.s.FinishDeliveries(t.Context(), []waypost.Delivery{put}, f.later()))
+	f.attempted(held, waypost.DeliveryDone) // of which one is held no more
+	f.equal("put back", f.heads(), map[int64]time.Time{0: put.Due})
+	held = f.claimDeliveriesAt(0, put.Due, 10)
+	f.equal("claimed again", held[0].Delivery.Attempt, 0)
 	f.attempted(held, waypost.DeliveryDone)
 	f.equal("done", len(f.heads()), 0)
 }
