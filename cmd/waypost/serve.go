@@ -32,7 +32,7 @@ type settings struct {
 	TrackScheme          string          `help:"http or https, of the tracking hosts of sender domains; that of the public URL without it." placeholder:"SCHEME"`
 	AllowPrivateNetworks bool            `help:"Let providers be on loopback and private addresses."`
 	RetrySchedule        string          `help:"Pauses before each retry of a relay." default:"1h,2h,3h,4h,5h" placeholder:"LIST"`
-	Roles                []string        `help:"What this node does: api, send, bounce, track, submission, dash, or all." default:"all"`
+	Roles                []string        `help:"What this node does: api, send, bounce, track, webhook, submission, dash, or all." default:"all"`
 	Sessions             int             `help:"SMTP sessions per provider." default:"20"`
 	Grace                time.Duration   `help:"How long a stop waits for messages in flight." default:"20s"`
 	Lease                time.Duration   `help:"After this long a message whose worker died is due again, on PostgreSQL." default:"2m"`

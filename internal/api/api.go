@@ -19,6 +19,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // Config is what the API needs.
@@ -34,6 +35,8 @@ type Config struct {
 	Node    func(ctx context.Context) []HealthCheck                                    // health of this node, nil for none
 	Log     *slog.Logger
 	Version string
+
+	Webhooks *webhook.Sender // for tests of webhooks
 
 	AllowPrivate   bool           // providers may be on private addresses (D-14)
 	PublicURL      string         // how the world reaches the API, without a slash at its end; for the reference
@@ -112,6 +115,7 @@ func (a *API) routes() {
 	a.ipRoutes()
 	a.statRoutes()
 	a.keyRoutes()
+	a.webhookRoutes()
 }
 
 // ServeHTTP answers one request.

@@ -25,6 +25,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
+	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // world is an API over a real store; nothing relays.
@@ -90,9 +91,10 @@ func newWorldOn(t *testing.T, domains senderdomain.Config, s store.Store) *world
 	}
 	w.handler = api.New(api.Config{
 		Store: s, Door: door, Box: box, Log: log, Version: "test", AllowPrivate: true, PublicURL: "https://mail.example", Domains: domains,
-		Queue:   queue.New(queue.Config{Store: s, Door: door, Box: box, Log: log, AllowPrivate: true}),
-		Checker: senderdomain.NewChecker(s, resolver, domains, log),
-		Greet:   smtp.Greet,
+		Queue:    queue.New(queue.Config{Store: s, Door: door, Box: box, Log: log, AllowPrivate: true}),
+		Checker:  senderdomain.NewChecker(s, resolver, domains, log),
+		Greet:    smtp.Greet,
+		Webhooks: webhook.NewSender(webhook.SenderConfig{AllowPrivate: true}),
 		Probe: func(ctx context.Context, c smtp.Config, _, _ string) smtp.ProbeResult {
 			return smtp.Probe(ctx, c, "test@bounce.example", "postmaster@bounce.example", []byte("Subject: test\r\n\r\ntest\r\n"))
 		},

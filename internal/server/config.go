@@ -43,7 +43,7 @@ type Config struct {
 
 	AllowPrivateNetworks bool // providers on loopback and private addresses (D-14)
 	RetrySchedule        waypost.RetrySchedule
-	Roles                []string      // of api, send, bounce, track, submission, dash; or all
+	Roles                []string      // of api, send, bounce, track, webhook, submission, dash; or all
 	Sessions             int           // SMTP sessions per provider, 0: 20
 	Grace                time.Duration // for what is in flight when stopping, 0: 20 s
 	Lease                time.Duration // of a claimed message (D-21), 0: 2 minutes
@@ -55,7 +55,7 @@ type Config struct {
 
 // roles lists what a node can do. Those that this release does not have yet
 // are accepted, so that a configuration written for all of them starts.
-var roles = []string{"api", "send", "bounce", "track", "submission", "dash"}
+var roles = []string{"api", "send", "bounce", "track", "webhook", "submission", "dash"}
 
 // Check finds mistakes before anything is started. Every error names the
 // setting and what it may be.

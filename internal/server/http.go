@@ -17,11 +17,12 @@ import (
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/track"
+	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // handler is the one HTTP door: the API, the agent and its installation, the
 // health of the node, its metrics, tracking URLs, and the pages for people.
-func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker) http.Handler {
+func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker, hooks *webhook.Workers) http.Handler {
 	mux := http.NewServeMux()
 	if c.has("api") {
 		mux.Handle("/api/v1/", public)
@@ -37,6 +38,9 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 	if tracker != nil {
 		mux.Handle(track.Root, tracker)
 		counted.MustRegister(trackMetrics(tracker)...)
+	}
+	if hooks != nil {
+		counted.MustRegister(hookMetrics(hooks)...)
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(counted, promhttp.HandlerOpts{}))
 	mux.Handle("/", front)

@@ -20,6 +20,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/track"
+	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // Ready says where a started server listens; "-" for a role it does not have.
@@ -100,7 +101,8 @@ type node struct {
 	queue   *queue.Queue
 	checker *senderdomain.Checker
 	api     *api.API
-	tracker *track.Tracker // nil without the role track
+	tracker *track.Tracker   // nil without the role track
+	hooks   *webhook.Workers // nil without the role webhook
 	http    *http.Server
 }
 
@@ -135,18 +137,20 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trusted-proxies: %w", err)
 	}
+	sender, hooks := newHooks(c, box, s, names)
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
 		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset, KeyPerHour: c.KeyPerHour, TrustedProxies: proxies,
+		Webhooks: sender,
 	})
 	agents, err := newAgentShelf(c)
 	if err != nil {
 		return nil, err
 	}
 	pages := dashboard(c, s, a)
-	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, http: &http.Server{
-		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker),
+	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, http: &http.Server{
+		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -197,6 +201,7 @@ func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) e
 	}
 	work.Go(func() error { return n.api.Run(queueCtx) }) // the last requests are used keys too
 	work.Go(func() error { return n.follow(queueCtx) })  // stopped after the last request
+	work.Go(func() error { return n.tell(failed) })
 	if n.cfg.has("api") {
 		work.Go(func() error { return n.checker.Run(failed) })
 		work.Go(func() error { return retention(failed, n.store, n.cfg.Retention, n.cfg.Log) })
