@@ -197,15 +197,14 @@ const (
 // return path; customers' programs compare it (sendpost.md, c.2).
 const TextNoReturnPath = "No verified return path domain configured for sender domain"
 
-// BeforeRelay tells whether a drop happened before any attempt to relay (D-36).
-func (r Reason) BeforeRelay() bool {
-	switch r {
-	case DropNoReturnPath, DropSuppressed, DropInvalid, DropUnrenderable, DropDuplicate, DropRole, DropNullMX:
-		return true
-	default:
-		return false
-	}
+// beforeRelay are the reasons of a drop before any attempt to relay.
+var beforeRelay = map[Reason]bool{
+	DropNoReturnPath: true, DropSuppressed: true, DropInvalid: true, DropUnrenderable: true,
+	DropDuplicate: true, DropRole: true, DropNullMX: true,
 }
+
+// BeforeRelay tells whether a drop happened before any attempt to relay (D-36).
+func (r Reason) BeforeRelay() bool { return beforeRelay[r] }
 
 // Verdict is the judgement of a reply or report: hard (the mailbox or domain
 // is no more) or soft, why, and by which rule (D-33).
