@@ -35,6 +35,8 @@ func rail() []*screen {
 		&eventsScreen,
 		&queueScreen,
 		&providersScreen,
+		&domainsScreen,
+		&poolsScreen,
 		&peopleScreen,
 	}
 }
