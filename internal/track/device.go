@@ -31,7 +31,7 @@ type device struct{ family, os, device string }
 
 // Device names what a user agent stands for: the browser or mail program, the
 // operating system, the device; "" for what cannot be told. Some hundred
-// expressions are tried the first time, which takes about a millisecond, so it
+// expressions are tried the first time, which takes milliseconds, so it
 // is for listings and not for the tracking requests themselves.
 func Device(userAgent string) (family, os, dev string) {
 	userAgent = cleanAgent(userAgent)

@@ -91,9 +91,8 @@ func (v *visits) compact() {
 	}
 }
 
-// take removes up to a batch of hits that are older than a time, and tells
-// which of the clicks among them belong to a burst.
-func (v *visits) take(before time.Time, judge func(h *Hit, burst func(time.Duration) bool)) []Hit {
+// take removes up to a batch of hits that are older than a time.
+func (v *visits) take(before time.Time) []Hit {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var batch []Hit
@@ -102,11 +101,14 @@ func (v *visits) take(before time.Time, judge func(h *Hit, burst func(time.Durat
 		v.remove()
 	}
 	v.compact()
-	for i := range batch {
-		h := &batch[i]
-		judge(h, func(within time.Duration) bool { return v.clicks.burst(h, within) })
-	}
 	return batch
+}
+
+// burst tells whether a click is one of a burst.
+func (v *visits) burst(h *Hit, within time.Duration) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.clicks.burst(h, within)
 }
 
 // waiting counts the hits that wait.
@@ -139,7 +141,11 @@ func (v *visits) run(ctx context.Context, log *slog.Logger, judge judge, record 
 // flush stores all that is older than a time.
 func (v *visits) flush(ctx context.Context, log *slog.Logger, before time.Time, judge judge, record Record) {
 	for {
-		batch := v.take(before, judge)
+		batch := v.take(before)
+		for i := range batch {
+			h := &batch[i]
+			judge(h, func(within time.Duration) bool { return v.burst(h, within) })
+		}
 		if len(batch) == 0 || !v.store(ctx, log, batch, record) {
 			return
 		}
