@@ -82,6 +82,27 @@ func (w *world) audited(actions ...string) {
 	}
 }
 
+// TestEveryChangeIsAudited: what a handler does not note in words of its own
+// is noted by the operation; a refusal is not.
+func TestEveryChangeIsAudited(t *testing.T) {
+	w := newWorld(t)
+	w.want(200, "PUT", "/api/v1/account/ip/1/", waypost.KeyAccount, `{"autoWarmupEnabled":true}`)
+	w.want(422, "PUT", "/api/v1/account/ip/1", waypost.KeyAccount, `{}`)
+	w.want(200, "GET", "/api/v1/account/ip/1", waypost.KeyAccount, nil)
+	w.want(200, "POST", "/api/v1/subaccount/domain", waypost.KeySubAccount, `{"name":"example.com"}`)
+	all := w.want(200, "GET", "/api/v1/account/audit", waypost.KeyAccount, nil)["list"].([]any)
+	if len(all) != 2 {
+		t.Fatalf("audit %v", all)
+	}
+	last, first := all[0].(map[string]any), all[1].(map[string]any)
+	if first["action"] != "put-account-ip-id" || first["object"] != "/account/ip/1" || first["actor"] == "" {
+		t.Errorf("%v", first)
+	}
+	if text := fmt.Sprint(last); !strings.Contains(text, "domain") {
+		t.Errorf("%v", last)
+	}
+}
+
 // newKey makes a key through the API.
 func (w *world) newKey(body string) (id float64, key string) {
 	w.Helper()

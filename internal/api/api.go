@@ -227,4 +227,7 @@ func register[I, O any](a *API, op huma.Operation, body any, handle func(ctx con
 		}
 		return &reply[O]{out}, nil
 	})
+	if body != nil {
+		delete(op.RequestBody.Content, "application/octet-stream") // the framework's idea of a body that is read here
+	}
 }

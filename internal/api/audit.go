@@ -24,10 +24,19 @@ func (a *API) auditRoutes() {
 	register(a, operation(http.MethodGet, "/account/audit", "Who changed what, newest first", waypost.KeyAccount), nil, a.audits)
 }
 
+// audited tells whether a request has noted its change. One that has not is
+// noted by its operation's name, so that no change is without a trace.
+type audited struct{ done bool }
+
+type auditedKey struct{}
+
 // audit notes a change. A change that is made is not undone because its note
 // cannot be stored; that is logged.
 func (a *API) audit(ctx context.Context, action, object, format string, args ...any) {
 	key := caller(ctx)
+	if note, ok := ctx.Value(auditedKey{}).(*audited); ok {
+		note.done = true
+	}
 	e := waypost.Audit{
 		Account: key.Account, At: time.Now().Truncate(time.Millisecond), Actor: key.Hint,
 		Action: action, Object: object, Text: fmt.Sprintf(format, args...),

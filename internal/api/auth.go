@@ -64,7 +64,7 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 				a.refuse(ctx, denied("you may not do this: it needs the scope "+scope))
 				return
 			}
-			next(huma.WithValue(ctx, callerKey{}, key))
+			a.admit(ctx, key, scope, next)
 			return
 		}
 		given := strings.TrimSpace(ctx.Header(s.header))
@@ -76,7 +76,7 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 				a.refuse(ctx, refused)
 				return
 			}
-			next(huma.WithValue(ctx, callerKey{}, key))
+			a.admit(ctx, key, scope, next)
 		case given == "":
 			a.refuse(ctx, fail(http.StatusUnauthorized, "the header "+s.header+" is missing; it carries the "+s.words))
 		default:
@@ -86,6 +86,18 @@ func (a *API) authorize(ctx huma.Context, next func(huma.Context)) {
 	}
 	// No operation is open to everyone: one without a scheme is our mistake.
 	a.refuse(ctx, fail(http.StatusUnauthorized, "this operation cannot be authorised"))
+}
+
+// admit lets a caller in, and sees to it that a change is in the audit.
+func (a *API) admit(ctx huma.Context, key waypost.APIKey, scope string, next func(huma.Context)) {
+	note := &audited{}
+	ctx = huma.WithValue(huma.WithValue(ctx, callerKey{}, key), auditedKey{}, note)
+	next(ctx)
+	changes := ctx.Method() != http.MethodGet && (scope == scopeManage || scope == scopeKeys) && key.Kind != waypost.KeyIngestion
+	if changes && !note.done && ctx.Status() < 300 {
+		u := ctx.URL()
+		a.audit(ctx.Context(), ctx.Operation().OperationID, strings.TrimPrefix(u.Path, base), "%s", ctx.Operation().Summary)
+	}
 }
 
 // bounded refuses what a good key may not do: from elsewhere, more often, or

@@ -67,6 +67,9 @@ func TestDocumentIsWhole(t *testing.T) {
 			if len(op.Tags) != 1 || op.Tags[0] == "Other" {
 				t.Errorf("%s has no chapter: add its path to tags", name)
 			}
+			if op.RequestBody != nil && op.RequestBody.Content["application/octet-stream"] != nil {
+				t.Errorf("%s: the document says that any bytes are a body", name)
+			}
 			success := 0
 			for status, r := range op.Responses {
 				if status < "300" {

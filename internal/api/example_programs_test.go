@@ -253,9 +253,7 @@ func TestExamplePrograms(t *testing.T) {
 	if len(subAccounts) != 1 || subAccounts[0].Type != 0 {
 		t.Fatalf("sub-accounts %+v", subAccounts)
 	}
-	if status, _, _ := w.call("GET", "/api/v1/account/webhook", waypost.KeyAccount, nil); status != 404 {
-		w.exampleWebhooks(account)
-	}
+	w.exampleWebhooks(account)
 
 	domain := call[wireDomain](sub, "POST", "/subaccount/domain", map[string]any{"name": "example.com"})
 	if all := call[[]wireDomain](sub, "GET", "/subaccount/domain", nil); len(all) != 1 || all[0].ID != domain.ID || all[0].DKIM.Type != "TXT" {

@@ -19,6 +19,7 @@ type bucket struct {
 	tokens float64
 	at     time.Time
 	size   float64
+	full   time.Time // when it is, unless something is taken out
 }
 
 // take spends a token of a key that may make perHour requests an hour. When
@@ -46,18 +47,19 @@ func (t *throttle) take(key int64, perHour int, now time.Time) (wait time.Durati
 	} else {
 		wait = time.Duration((1 - b.tokens) / perSecond * float64(time.Second))
 	}
+	b.full = now.Add(time.Duration((size - b.tokens) / perSecond * float64(time.Second)))
 	t.buckets[key] = b
 	return wait, ok
 }
 
-// sweep forgets keys that were not used for an hour: their buckets are full.
+// sweep forgets full buckets: a key without one starts with a full one.
 func (t *throttle) sweep(now time.Time) {
 	if now.Sub(t.swept) < time.Minute {
 		return
 	}
 	t.swept = now
 	for key, b := range t.buckets {
-		if now.Sub(b.at) > time.Hour {
+		if !now.Before(b.full) {
 			delete(t.buckets, key)
 		}
 	}

@@ -36,7 +36,7 @@ func TestThrottle(t *testing.T) {
 	})
 }
 
-// TestThrottleForgets: memory is bound by the keys of the last hour.
+// TestThrottleForgets: memory is bound by the keys that were used lately.
 func TestThrottleForgets(t *testing.T) {
 	th := throttle{buckets: map[int64]bucket{}}
 	now := time.Now()
