@@ -34,6 +34,33 @@ func (f *fields) addresses(name string, list ...waypost.Address) error {
 	return nil
 }
 
+// Mailbox gives the one form of an address that is stored and compared: its
+// domain in A-labels (RFC 5890) whatever its local part. The error says why it
+// is no address.
+func Mailbox(email string) (string, error) {
+	if err := waypost.CheckEmail(email); err != nil || ascii(email) {
+		return email, err
+	}
+	at := strings.LastIndexByte(email, '@')
+	domain, err := asciiDomain(email, email[at+1:])
+	if err != nil {
+		return "", err
+	}
+	email = email[:at+1] + domain
+	return email, waypost.CheckEmail(email)
+}
+
+func asciiDomain(email, domain string) (string, error) {
+	if ascii(domain) {
+		return domain, nil
+	}
+	domain, err := idna.Lookup.ToASCII(domain)
+	if err != nil {
+		return "", fmt.Errorf("%q is %w: its domain has no ASCII form: %w", email, waypost.ErrEmail, err)
+	}
+	return domain, nil
+}
+
 // mailbox checks an address and gives the form for header and envelope: the
 // domain in A-labels when the local part is ASCII, else all of it as it is
 // (raw; RFC 6532).
@@ -49,9 +76,9 @@ func mailbox(email string) (_ string, raw bool, err error) {
 	case !ascii(local):
 		return email, true, nil
 	}
-	domain, err = idna.Lookup.ToASCII(domain)
+	domain, err = asciiDomain(email, domain)
 	if err != nil {
-		return "", false, fmt.Errorf("%q is %w: its domain has no ASCII form: %w", email, waypost.ErrEmail, err)
+		return "", false, err
 	}
 	email = local + "@" + domain
 	return email, false, waypost.CheckEmail(email)

@@ -54,31 +54,38 @@ func (s Signed) Envelope() waypost.Envelope { return s.envelope }
 
 // Message makes the message of one recipient. m is not kept.
 func (p *Prepared) Message(m *waypost.Message, o Options) (Signed, error) {
-	fail := func(err error) (Signed, error) {
+	s, _, err := p.compose(m, &o)
+	if err != nil {
 		return Signed{}, fmt.Errorf("compose message %s: %w", m.ID, err)
 	}
+	return s, nil
+}
 
+// compose gives the message, and what its templates gave before tracking and
+// pre-header went into it.
+func (p *Prepared) compose(m *waypost.Message, o *Options) (s Signed, merged rendered, err error) {
 	around, err := envelope(m, o.SenderDomain)
 	if err != nil {
-		return fail(err)
+		return s, merged, err
 	}
 
 	// 1. Merge: the recipient's variables before those of the call (D-24).
 	// The reserved name comes first of all.
-	unsubscribe := unsubscribeURL(m, &o)
+	unsubscribe := unsubscribeURL(m, o)
 	r, err := p.merge(m, unsubscribe)
 	if err != nil {
-		return fail(err)
+		return s, merged, err
 	}
+	merged = r
 
 	// 2. and 3. The pre-header, hidden at the start of the HTML, the open pixel
 	// and the links, before any byte is encoded (D-23).
-	p.follow(&r, m, &o)
+	p.follow(&r, m, o)
 
 	// 4. Header.
 	f := fields{buf: make([]byte, 0, p.room(&r))}
-	if err := p.header(&f, m, &o, r.subject, unsubscribe); err != nil {
-		return fail(err)
+	if err := p.header(&f, m, o, r.subject, unsubscribe); err != nil {
+		return s, merged, err
 	}
 
 	// 5. MIME: Content-* fields, the empty line and the body.
@@ -88,13 +95,11 @@ func (p *Prepared) Message(m *waypost.Message, o Options) (Signed, error) {
 	}
 
 	// 6. DKIM, last.
-	s := Signed{bytes: message, envelope: around, eightBit: p.eightBit || f.eightBit}
+	s = Signed{bytes: message, envelope: around, eightBit: p.eightBit || f.eightBit}
 	if len(o.Signers) > 0 {
-		if s.bytes, err = dkim.Sign(nil, message, o.Now, o.Signers...); err != nil {
-			return fail(err)
-		}
+		s.bytes, err = dkim.Sign(nil, message, o.Now, o.Signers...)
 	}
-	return s, nil
+	return s, merged, err
 }
 
 // rendered is what the templates gave for one recipient.

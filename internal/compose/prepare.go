@@ -51,12 +51,14 @@ func (e *TemplateError) Error() string {
 // Prepare compiles a content. The error is a *TemplateError, a *HeaderError,
 // or one that names the address that is none. Of c the Variables are kept,
 // which must not change any more.
-func Prepare(c *waypost.Content) (*Prepared, error) {
+func Prepare(c *waypost.Content) (*Prepared, error) { return prepare(c, merge.Parse) }
+
+func prepare(c *waypost.Content, parse func(string) (*merge.Template, error)) (*Prepared, error) {
 	if err := CheckHeaders(c.Headers); err != nil {
 		return nil, err
 	}
 	p := &Prepared{variables: c.Variables}
-	if err := p.parse(c); err != nil {
+	if err := p.parse(c, parse); err != nil {
 		return nil, err
 	}
 	if err := p.senders(c); err != nil {
@@ -85,7 +87,7 @@ func Prepare(c *waypost.Content) (*Prepared, error) {
 	return p, nil
 }
 
-func (p *Prepared) parse(c *waypost.Content) error {
+func (p *Prepared) parse(c *waypost.Content, parse func(string) (*merge.Template, error)) error {
 	p.static = true
 	for _, t := range []struct {
 		part, src string
@@ -99,17 +101,30 @@ func (p *Prepared) parse(c *waypost.Content) error {
 		if t.src == "" && t.part != "subject" {
 			continue
 		}
-		parsed, err := merge.Parse(t.src)
+		parsed, err := parse(t.src)
 		if err != nil {
-			if at, ok := errors.AsType[*merge.Error](err); ok {
-				return &TemplateError{Part: t.part, Line: at.Line, Column: at.Column, Msg: at.Msg}
-			}
-			return fmt.Errorf("parse %s: %w", t.part, err)
+			return templateError(t.part, err)
 		}
 		*t.to = parsed
 		p.static = p.static && parsed.Static()
 	}
 	return nil
+}
+
+// CheckTemplate tells whether a stored part of a content parses. The error is a
+// *TemplateError that names the part.
+func CheckTemplate(part, src string) error {
+	if _, err := merge.Parse(src); err != nil {
+		return templateError(part, err)
+	}
+	return nil
+}
+
+func templateError(part string, err error) error {
+	if at, ok := errors.AsType[*merge.Error](err); ok {
+		return &TemplateError{Part: part, Line: at.Line, Column: at.Column, Msg: at.Msg}
+	}
+	return fmt.Errorf("parse %s: %w", part, err)
 }
 
 // senders writes From and Reply-To.

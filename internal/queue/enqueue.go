@@ -22,6 +22,11 @@ type Submission struct {
 	Content    waypost.Content // ids are filled in by Enqueue
 	To         []Recipient
 	Pool       string // name; "": the account's only pool
+
+	// Replay, unless nil, is stored with the messages; what it answers is what
+	// Answer makes of what was accepted (D-6).
+	Replay *store.Replay
+	Answer func([]Accepted) ([]byte, error)
 }
 
 // Recipient is one entry of "to", with the copies that go with it (D-7).
@@ -61,50 +66,71 @@ const MaxMessages = 10_000
 
 // Enqueue stores a submission and answers for each of its recipients, in
 // order. It returns after everything is on disk. The error is a *Refused when
-// the caller must change something.
+// the caller must change something, and store.ErrExists when the key of its
+// Replay is live already; nothing is stored then.
 func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) {
 	now := time.Now().Truncate(time.Millisecond)
-	content := s.Content
-	content.ID, content.Account, content.SubAccount = waypost.NewUUID(now), s.SubAccount.Account, s.SubAccount.ID
-	prepared, err := compose.Prepare(&content)
-	if err != nil {
-		return nil, refusedTemplate(err)
-	}
-	pool, err := q.pool(ctx, &s.SubAccount, s.Pool)
+	p, err := q.plan(ctx, s, now)
 	if err != nil {
 		return nil, err
 	}
-	content.Pool = pool.Name
-	domain, err := q.senderDomain(ctx, content.SubAccount, content.From.Email)
-	if err != nil {
+	out := make([]Accepted, len(p.mine))
+	for i, at := range p.mine {
+		d := &p.drafts[at]
+		out[i] = Accepted{To: s.To[i].Email, ID: d.Message.ID, At: now, Drop: d.Drop, Message: d.Text}
+	}
+	if s.Replay != nil {
+		if s.Replay.Answer, err = s.Answer(out); err != nil {
+			return nil, fmt.Errorf("write the answer: %w", err)
+		}
+	}
+	if err := q.cfg.Door.Accept(ctx, p.content, p.drafts, s.Replay, now); err != nil {
 		return nil, err
 	}
-	drafts, mine := q.drafts(ctx, s, &content, &pool, domain, now)
-	if len(drafts) > MaxMessages {
-		return nil, &Refused{"to", fmt.Sprintf("to, cc and bcc make %d messages; one call may make %d", len(drafts), MaxMessages)}
-	}
-	if err := q.suppress(ctx, content.SubAccount, drafts, now); err != nil {
-		return nil, err
-	}
-	if err := q.cfg.Door.Accept(ctx, content, drafts, now); err != nil {
-		return nil, err
-	}
-	q.contents.add(content.ID, prepared)
-	out := make([]Accepted, len(mine))
+	q.contents.add(p.content.ID, p.prepared)
 	woken := map[waypost.Lane]bool{}
-	for i := range drafts {
-		d := &drafts[i]
+	for i := range p.drafts {
+		d := &p.drafts[i]
 		lane := waypost.Lane{Provider: d.Message.Provider, Mailbox: d.Message.Mailbox}
 		if d.Drop == "" && !woken[lane] {
 			woken[lane] = true
 			q.lanes.note(lane, now)
 		}
 	}
-	for i, at := range mine {
-		d := &drafts[at]
-		out[i] = Accepted{To: s.To[i].Email, ID: d.Message.ID, At: now, Drop: d.Drop, Message: d.Text}
-	}
 	return out, nil
+}
+
+// planned is a submission that was checked and made into messages.
+type planned struct {
+	content  waypost.Content
+	prepared *compose.Prepared
+	domain   *waypost.SenderDomain // nil: no verified return path
+	drafts   []ingest.Draft
+	mine     []int // for each entry of "to", the index of its own draft
+}
+
+// plan does everything of Enqueue that stores nothing.
+func (q *Queue) plan(ctx context.Context, s *Submission, now time.Time) (*planned, error) {
+	p := &planned{content: s.Content}
+	p.content.ID, p.content.Account, p.content.SubAccount = waypost.NewUUID(now), s.SubAccount.Account, s.SubAccount.ID
+	var err error
+	if p.prepared, err = q.compiler.Prepare(&p.content); err != nil {
+		return nil, refusedTemplate(err)
+	}
+	pool, err := q.pool(ctx, &s.SubAccount, s.Pool)
+	if err != nil {
+		return nil, err
+	}
+	p.content.Pool = pool.Name
+	if p.domain, err = q.senderDomain(ctx, p.content.SubAccount, p.content.From.Email); err != nil {
+		return nil, err
+	}
+	p.drafts, p.mine = q.drafts(ctx, s, &p.content, &pool, p.domain, now)
+	if len(p.drafts) > MaxMessages {
+		return nil, &Refused{"to", fmt.Sprintf("to, cc and bcc make %d messages; one call may make %d", len(p.drafts), MaxMessages)}
+	}
+	q.check(p.drafts, s.SubAccount.Checks)
+	return p, q.suppress(ctx, p.content.SubAccount, p.drafts, now)
 }
 
 func refusedTemplate(err error) error {
@@ -171,16 +197,18 @@ func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Cont
 	drafts = make([]ingest.Draft, 0, len(s.To))
 	mine = make([]int, len(s.To))
 	add := func(to waypost.Address, cc []waypost.Address, recipient string, variables []byte) {
+		email, err := compose.Mailbox(recipient)
+		if err == nil {
+			recipient = email
+			_, err = compose.Mailbox(to.Email) // the header To of a copy
+		}
 		m := waypost.Message{
 			ID: waypost.NewUUID(now), Account: content.Account, SubAccount: content.SubAccount,
 			Content: content.ID, Recipient: recipient, To: to, Cc: cc, Variables: variables,
 			Pool: pool.ID, Mailbox: q.mailboxes.of(recipient), SubmittedAt: now,
+			Groups: content.Groups, OwnWebhook: content.Webhook != "",
 		}
 		d := ingest.Draft{Message: m}
-		err := waypost.CheckEmail(recipient)
-		if err == nil {
-			err = waypost.CheckEmail(to.Email) // the header To of a copy
-		}
 		switch {
 		case err != nil:
 			d.Drop, d.Text = waypost.DropInvalid, err.Error()
@@ -201,7 +229,7 @@ func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Cont
 		mine[i] = len(drafts)
 		var cc []waypost.Address
 		for _, c := range to.Cc {
-			if waypost.CheckEmail(c.Email) == nil {
+			if _, err := compose.Mailbox(c.Email); err == nil {
 				cc = append(cc, c.Address)
 			}
 		}

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,8 +40,9 @@ type mailboxes struct {
 }
 
 type knownMailbox struct {
-	box waypost.Mailbox
-	at  time.Time
+	box  waypost.Mailbox
+	null bool // its MX says that it takes no mail (RFC 7505)
+	at   time.Time
 }
 
 func newMailboxes(resolve MXResolver) *mailboxes {
@@ -72,6 +74,16 @@ func (m *mailboxes) of(recipient string) waypost.Mailbox {
 	return waypost.MailboxDefault
 }
 
+// takesNone tells whether a recipient's domain is known to take no mail. It
+// never waits: what is not known yet counts as taking mail, and [mailboxes.of]
+// has begun to look it up.
+func (m *mailboxes) takesNone(recipient string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.known.Get(waypost.EmailDomain(recipient))
+	return ok && k.null && time.Since(k.at) <= mxFresh
+}
+
 // look starts a look-up in the background unless one is under way or all
 // places are taken.
 func (m *mailboxes) look(domain string) {
@@ -95,7 +107,8 @@ func (m *mailboxes) look(domain string) {
 		hosts, err := m.resolve(ctx, domain)
 		m.mu.Lock()
 		if err == nil || errors.Is(err, senderdomain.ErrNotFound) {
-			m.known.Add(domain, knownMailbox{m.classify.MX(hosts), time.Now()})
+			null := len(hosts) == 1 && strings.Trim(hosts[0], ".") == ""
+			m.known.Add(domain, knownMailbox{m.classify.MX(hosts), null, time.Now()})
 		}
 		delete(m.pending, domain)
 		m.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose"
 	"github.com/waypost-mail/waypost/internal/ingest"
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
@@ -75,6 +76,7 @@ type Queue struct {
 	relays    *relays
 	pools     *pools
 	contents  *contents
+	compiler  *compose.Compiler
 	domains   *domains
 	composing *semaphore.Weighted
 	held      *held
@@ -83,6 +85,7 @@ type Queue struct {
 // New makes a queue.
 func New(cfg Config) *Queue {
 	cfg.defaults()
+	compiler := compose.NewCompiler(cfg.CacheBytes / 8)
 	return &Queue{
 		cfg:       cfg,
 		mailboxes: newMailboxes(cfg.MX),
@@ -90,7 +93,8 @@ func New(cfg Config) *Queue {
 		paused:    &pauses{},
 		pools:     newPools(cfg.Store),
 		relays:    newRelays(&cfg),
-		contents:  newContents(cfg.Store, cfg.CacheBytes),
+		contents:  newContents(cfg.Store, compiler, cfg.CacheBytes),
+		compiler:  compiler,
 		domains:   newDomains(cfg.Store, cfg.Box),
 		composing: semaphore.NewWeighted(cfg.ComposeBytes),
 		held:      newHeld(),

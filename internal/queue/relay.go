@@ -102,6 +102,11 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable) (smtp.Re
 	} else if err != nil {
 		return smtp.Reply{}, soon(err)
 	}
+	if null, err := q.nullMX(ctx, &c.Message); err != nil {
+		return smtp.Reply{}, soon(err)
+	} else if null {
+		return smtp.Reply{}, &notReady{drop: waypost.DropNullMX, err: errors.New(nullMXText(c.Message.Recipient))}
+	}
 	prepared, err := q.contents.get(ctx, c.Message.Content)
 	if err != nil {
 		return smtp.Reply{}, soon(err)
