@@ -101,6 +101,8 @@ func (r *router) HandleFunc(pattern string, handle func(http.ResponseWriter, *ht
 
 func (a *API) routes() {
 	a.emailRoutes()
+	a.templateRoutes()
+	a.suppressionRoutes()
 	a.providerRoutes()
 	a.probeRoutes()
 	a.poolRoutes()
