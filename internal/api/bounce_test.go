@@ -21,7 +21,7 @@ func (w *world) bounced(door *ingest.Door, recipient string) (waypost.Message, s
 		ID: waypost.NewUUID(now), Account: w.account.ID, SubAccount: w.sub.ID, Content: c.ID, Recipient: recipient,
 		To: waypost.Address{Email: recipient}, Provider: 1, SubmittedAt: now,
 	}
-	if err := door.Accept(w.Context(), c, []ingest.Draft{{Message: m}}, nil, now); err != nil {
+	if err := door.Accept(w.Context(), c, []ingest.Draft{{Message: m}}, now); err != nil {
 		w.Fatal(err)
 	}
 	path := m.Envelope("example.com").ReturnPath.String()

@@ -49,7 +49,7 @@ func bench(b testing.TB, n int) (*ingest.Door, []waypost.Message) {
 			all = append(all, m)
 			drafts = append(drafts, ingest.Draft{Message: m})
 		}
-		if err := door.Accept(b.Context(), content, drafts, nil, now); err != nil {
+		if err := door.Accept(b.Context(), content, drafts, now); err != nil {
 			b.Fatal(err)
 		}
 	}

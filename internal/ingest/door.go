@@ -34,10 +34,14 @@ type Draft struct {
 
 // Accept stores one API call whole: content, messages, CSProcessed for each
 // message, CSDropped for those refused, and a queue row for the others, due
-// now. It returns after the commit; an error means that nothing was stored. The
-// answer to an idempotency key goes with it unless replay is nil:
-// store.ErrExists when the key has one.
-func (d *Door) Accept(ctx context.Context, content waypost.Content, drafts []Draft, replay *store.Replay, now time.Time) error {
+// now. It returns after the commit; an error means that nothing was stored.
+func (d *Door) Accept(ctx context.Context, content waypost.Content, drafts []Draft, now time.Time) error {
+	return d.AcceptOnce(ctx, content, drafts, nil, now)
+}
+
+// AcceptOnce is Accept, and stores the answer to an idempotency key with the
+// rest unless replay is nil: store.ErrExists when the key has one.
+func (d *Door) AcceptOnce(ctx context.Context, content waypost.Content, drafts []Draft, replay *store.Replay, now time.Time) error {
 	a := store.Acceptance{
 		Content:  content,
 		Replay:   replay,

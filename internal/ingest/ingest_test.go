@@ -67,7 +67,7 @@ func (w *world) accept(recipient string, drop waypost.Reason) waypost.Message {
 		ID: waypost.NewUUID(w.now), Account: w.account, SubAccount: w.subAccount, Content: content.ID, Recipient: recipient,
 		To: waypost.Address{Email: recipient}, Provider: w.provider, Mailbox: waypost.MailboxDefault, SubmittedAt: w.now,
 	}
-	if err := w.door.Accept(w.Context(), content, []ingest.Draft{{Message: m, Drop: drop, Text: string(drop)}}, nil, w.now); err != nil {
+	if err := w.door.Accept(w.Context(), content, []ingest.Draft{{Message: m, Drop: drop, Text: string(drop)}}, w.now); err != nil {
 		w.Fatal(err)
 	}
 	return m

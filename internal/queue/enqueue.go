@@ -84,7 +84,7 @@ func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) 
 			return nil, fmt.Errorf("write the answer: %w", err)
 		}
 	}
-	if err := q.cfg.Door.Accept(ctx, p.content, p.drafts, s.Replay, now); err != nil {
+	if err := q.cfg.Door.AcceptOnce(ctx, p.content, p.drafts, s.Replay, now); err != nil {
 		return nil, err
 	}
 	q.contents.add(p.content.ID, p.prepared)

@@ -198,7 +198,7 @@ func accept(t *testing.T, door *ingest.Door, in store.Installation, to string, n
 		ID: waypost.NewUUID(now), Account: in.Account.ID, SubAccount: in.SubAccount.ID, Content: c.ID, Recipient: to,
 		To: waypost.Address{Email: to}, Provider: 1, SubmittedAt: now,
 	}
-	if err := door.Accept(t.Context(), c, []ingest.Draft{{Message: m}}, nil, now); err != nil {
+	if err := door.Accept(t.Context(), c, []ingest.Draft{{Message: m}}, now); err != nil {
 		t.Fatal(err)
 	}
 	return m
