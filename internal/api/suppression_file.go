@@ -1,6 +1,7 @@
 package api
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -47,12 +48,13 @@ type importInput struct {
 	DryRun bool   `query:"dryRun" doc:"read the file, store nothing"`
 
 	body io.Reader
+	gzip bool
 	wait func()
 }
 
 // Resolve implements [huma.Resolver].
 func (in *importInput) Resolve(ctx huma.Context) []error {
-	in.body = ctx.BodyReader()
+	in.body, in.gzip = ctx.BodyReader(), strings.EqualFold(ctx.Header("Content-Encoding"), "gzip")
 	in.wait = func() { _ = ctx.SetReadDeadline(time.Now().Add(importPatience)) } // not every connection has one
 	return nil
 }
@@ -94,6 +96,13 @@ func (a *API) importSuppressions(ctx context.Context, in *importInput) (Suppress
 		reason = &r
 	}
 	in.wait()
+	if in.gzip {
+		z, err := gzip.NewReader(in.body)
+		if err != nil {
+			return SuppressionImport{}, badField("body", "is not gzip, though Content-Encoding says so")
+		}
+		in.body = z
+	}
 	i := importing{API: a, ctx: ctx, now: time.Now().Truncate(time.Millisecond), out: SuppressionImport{DryRun: in.DryRun, Errors: []ImportError{}}}
 	list, err := suppresslist.NewReader(&bounded{in: in.body, left: maxImport}, reason)
 	if err != nil {
@@ -115,6 +124,9 @@ func (a *API) importSuppressions(ctx context.Context, in *importInput) (Suppress
 			i.out.Format = string(list.Format())
 			if err := i.flush(); err != nil {
 				return i.out, err
+			}
+			if i.out.Added+i.out.Known == 0 {
+				return i.out, i.nothing()
 			}
 			if !in.DryRun {
 				a.audit(ctx, "suppression.import", fmt.Sprintf("sub-account %d", caller(ctx).SubAccount), "imported a %s list: %d added, %d known, %d rejected",
@@ -152,6 +164,18 @@ func (i *importing) reject(line int, message string) {
 	if len(i.out.Errors) < mostImportError {
 		i.out.Errors = append(i.out.Errors, ImportError{line, message})
 	}
+}
+
+// nothing refuses a file in which nothing is an entry.
+func (i *importing) nothing() error {
+	if i.out.Read == 0 {
+		return badField("body", "the file has no addresses")
+	}
+	e := badField("body", "none of the %d entries of the file makes sense; the first: line %d: %s", i.out.Read, i.out.Errors[0].Line, i.out.Errors[0].Message)
+	for _, bad := range i.out.Errors {
+		e.Body.Details = append(e.Body.Details, ErrorDetail{fmt.Sprintf("line %d", bad.Line), bad.Message})
+	}
+	return e
 }
 
 func (i *importing) add(e *suppresslist.Entry) error {

@@ -85,7 +85,6 @@ func NewReader(in io.Reader, reason *waypost.SuppressionReason) (*Reader, error)
 			return nil, err
 		}
 		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
-			r.meter.used = 0
 			continue
 		}
 		_ = buffered.UnreadByte() // was read
