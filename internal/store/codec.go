@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -98,7 +99,9 @@ func DecodeContent(stored []byte, c *waypost.Content) error {
 	}
 	n := int(binary.BigEndian.Uint32(plain))
 	var j contentJSON
-	if err := json.Unmarshal(plain[4:4+n], &j); err != nil {
+	d := json.NewDecoder(bytes.NewReader(plain[4 : 4+n]))
+	d.UseNumber() // of the variables, whose numbers keep their digits
+	if err := d.Decode(&j); err != nil {
 		return fmt.Errorf("decode content: %w", err)
 	}
 	c.From, c.ReplyTo, c.Subject, c.PreText = j.From, j.ReplyTo, j.Subject, j.PreText
