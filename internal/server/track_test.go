@@ -318,10 +318,36 @@ func TestTrackingHost(t *testing.T) {
 			t.Errorf("%s: %s", kind, resp.Status)
 		}
 	}
-	resp := h.do("GET", h.url+"/metrics", "")
-	if resp.StatusCode != 200 {
-		t.Errorf("metrics: %s", resp.Status)
+	h.do("GET", h.url+"/track/tpsp/click/forged", "")
+	if status, body := h.read(h.url + "/metrics"); status != 200 || !strings.Contains(body, "\nwaypost_track_refused_total 1\n") {
+		t.Errorf("metrics: %d %s", status, body)
 	}
+	// By default the scheme and port are those of the public URL.
+	h = newHouse(t, nil)
+	h.send("news@shop.example")
+	for kind, url := range h.urls(0) {
+		if want := strings.Replace(h.url, "127.0.0.1", "track.shop.example", 1); !strings.HasPrefix(url, want+"/") {
+			t.Errorf("%s leads to %s, want %s", kind, url, want)
+		}
+	}
+}
+
+func (h *house) read(url string) (int, string) {
+	h.Helper()
+	req, err := http.NewRequestWithContext(h.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		h.Fatal(err)
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
 }
 
 // TestNoTrackRole: a node without the role serves no tracking URL.
