@@ -221,6 +221,8 @@ func TestBadQueries(t *testing.T) {
 		{account, "/account/event?limit=0", 422, "limit"},
 		{account, "/account/event?limit=101", 422, "limit"},
 		{account, "/account/event?offset=-1", 422, "offset"},
+		{account, "/account/event?offset=100001", 422, "offset"},
+		{sub, "/subaccount/message?offset=100001", 422, "offset"},
 		{account, "/account/event?smtpCode=many", 422, "smtpCode"},
 		{account, "/account/export/event?format=xml", 422, "format"},
 		{account, "/account/recipient/a@example.org/messages?search=b@example.org", 422, "search"},

@@ -61,6 +61,14 @@ func cursorKey[Q store.EventQuery | store.MessageQuery](q Q) func(offset int) st
 	return func(offset int) string { return fmt.Sprintf("%s@%d", base, offset) }
 }
 
+// mostCounted is how many entries are counted off for an offset that no page
+// ended at: some hundred milliseconds' work.
+const mostCounted = 100_000
+
+func tooFar() *Error {
+	return badField("offset", "more than %d entries would have to be counted off; go there page by page, or begin behind an entry with before", mostCounted)
+}
+
 // contentHead is what lists show of a content.
 type contentHead struct {
 	from    waypost.Address

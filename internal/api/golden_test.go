@@ -75,6 +75,17 @@ var goldenCalls = []struct {
 	{"smtp-stat", "GET", "/account/smtp/stat?from={yesterday}&to={today}", waypost.KeyAccount, ""},
 	{"key-create", "POST", "/account/key", waypost.KeyAccount, `{"name":"shop","scopes":["read","send"],"networks":["203.0.113.7"],"perHour":100,"expires":"2126-01-02T03:04:05Z"}`},
 	{"key-list", "GET", "/account/key?kind=account&limit=3", waypost.KeyAccount, ""},
+	{"webhook-create", "POST", "/account/webhook", waypost.KeyAccount, `{"url":"https://hooks.example.com/x","enabled":true,"delivered":true,"opened":true,"uniqueOpen":true}`},
+	{"webhook-exists", "POST", "/account/webhook", waypost.KeyAccount, `{"url":"https://hooks.example.com/x"}`},
+	{"webhook-list", "GET", "/account/webhook?search=hooks", waypost.KeyAccount, ""},
+	{"webhook-get", "GET", "/account/webhook/{webhook}", waypost.KeyAccount, ""},
+	{"webhook-update", "PUT", "/account/webhook/{webhook}", waypost.KeyAccount, `{"enabled":false}`},
+	{"webhook-delete", "DELETE", "/account/webhook/{webhook}", waypost.KeyAccount, ""},
+	{"domain-create", "POST", "/subaccount/domain", waypost.KeySubAccount, `{"name":"new.example"}`},
+	{"domain-list", "GET", "/subaccount/domain?search=new", waypost.KeySubAccount, ""},
+	{"domain-count", "GET", "/subaccount/domain/count", waypost.KeySubAccount, ""},
+	{"domain-delete", "DELETE", "/subaccount/domain/{domain}", waypost.KeySubAccount, ""},
+	{"domain-missing", "GET", "/subaccount/domain/99", waypost.KeySubAccount, ""},
 	{"audit", "GET", "/account/audit?limit=2", waypost.KeyAccount, ""},
 	{"email-send", "POST", "/subaccount/email/", waypost.KeySubAccount, `{"from":{"email":"news@example.com","name":"News"},"to":[{"email":"a@example.org","name":"A","customFields":{"n":5,"deep":{"x":[1]}},"cc":[{"email":"c@example.org","name":"C"}]},{"email":"broken@"}],"replyTo":{"email":"reply@example.com"},"subject":"s {{n}}","htmlBody":"<p>h</p>","textBody":"t","headers":{"X-A":"b"},"groups":["g"],"ippool":"mta1","attachments":[{"filename":"a.txt","content":"YQ=="}]}`},
 }
@@ -122,6 +133,7 @@ var vague = []struct {
 	{regexp.MustCompile(`("(port|smtpPort)": )\d+`), "${1}25"},
 	{regexp.MustCompile(`"(hint|actor)": "[^"]*"`), `"$1": "HINT"`},
 	{regexp.MustCompile(`key wp\S+`), "key HINT"},
+	{regexp.MustCompile(`p=[A-Za-z0-9+/=]{40,}`), "p=KEY"},
 }
 
 func (h *house) golden(path string, status int, answer []byte) {

@@ -160,6 +160,9 @@ func (a *API) listEvents(ctx context.Context, in *eventList) ([]foundEvent, erro
 	if last, ok := a.cursors.find(key(q.Offset)); ok && q.Before == 0 && q.Offset > 0 {
 		q.Before, q.Offset = last.event, 0
 	}
+	if q.Offset > mostCounted {
+		return nil, tooFar()
+	}
 	all, err := a.cfg.Store.ListEvents(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
@@ -247,6 +250,9 @@ func (a *API) listMessages(ctx context.Context, in *MessageFilter) ([]foundMessa
 	at := cursorKey(q)
 	if last, ok := a.cursors.find(at(q.Offset)); ok && q.Before.IsZero() && q.Offset > 0 {
 		q.Before, q.Offset = last.message, 0
+	}
+	if q.Offset > mostCounted {
+		return nil, tooFar()
 	}
 	all, err := a.cfg.Store.ListMessages(ctx, q)
 	if err != nil {

@@ -82,7 +82,7 @@ func TestStartServeStop(t *testing.T) {
 	}
 	url := "http://" + r.HTTP
 	for path, want := range map[string]string{
-		"/healthz": `"ok"`, "/readyz": `"ready"`, "/metrics": "waypost_queue_messages 0",
+		"/healthz": `"ok"`, "/docs/api": "<h1>API reference</h1>", "/readyz": `"ready"`, "/metrics": "waypost_queue_messages 0",
 	} {
 		if status, body := get(t, url+path); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %.200s", path, status, body)
