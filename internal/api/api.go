@@ -80,6 +80,7 @@ func New(cfg Config) *API {
 	config.Servers = []*huma.Server{{URL: cfg.PublicURL}}
 	config.Info.Description = aboutAPI
 	config.Tags = documentTags()
+	config.OnAddOperation = append(config.OnAddOperation, jsonAlone)
 	a.huma = humago.New(a.router, config)
 	a.huma.UseMiddleware(a.authorize)
 	a.routes()
@@ -215,6 +216,14 @@ type raw struct {
 	RawBody []byte
 }
 
+// jsonAlone takes out what the framework thinks of a body that is read here:
+// that any bytes would do.
+func jsonAlone(_ *huma.OpenAPI, op *huma.Operation) {
+	if op.RequestBody != nil && op.RequestBody.Content["application/json"] != nil {
+		delete(op.RequestBody.Content, "application/octet-stream")
+	}
+}
+
 // register adds an operation whose handler answers in the words of this
 // package: every error becomes the one shape.
 func register[I, O any](a *API, op huma.Operation, body any, handle func(ctx context.Context, in *I) (O, error)) {
@@ -229,7 +238,4 @@ func register[I, O any](a *API, op huma.Operation, body any, handle func(ctx con
 		}
 		return &reply[O]{out}, nil
 	})
-	if body != nil {
-		delete(op.RequestBody.Content, "application/octet-stream") // the framework's idea of a body that is read here
-	}
 }

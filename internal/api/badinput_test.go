@@ -254,7 +254,7 @@ func TestGzipBodies(t *testing.T) {
 	ops := h.operations()
 	for i := range ops {
 		op := &ops[i]
-		if !op.readsJSON() {
+		if op.RequestBody == nil {
 			continue
 		}
 		path, _ := op.target(t, &h.ours)

@@ -97,9 +97,6 @@ func registerBoth[I, D, L, V any](a *API, op huma.Operation, body any, handle fu
 		}
 		return &coded{op.DefaultStatus, v.legacy(found)}, nil
 	})
-	if body != nil {
-		delete(op.RequestBody.Content, "application/octet-stream") // the framework's idea of a body that is read here
-	}
 }
 
 func describeBoth[L, V any](api huma.API, op *huma.Operation, v1Code int) {
