@@ -120,12 +120,11 @@ func (d *Dash) showPoolForm(v *visit, status int, p poolPage) error {
 		return err
 	}
 	p.Overflow = []option{{"", "none: mail waits"}}
-	for id, name := range names {
+	for _, id := range sortedIDs(names) {
 		if id != p.ID {
-			p.Overflow = append(p.Overflow, option{name, name})
+			p.Overflow = append(p.Overflow, option{names[id], names[id]})
 		}
 	}
-	slices.SortFunc(p.Overflow[1:], func(a, b option) int { return strings.Compare(a.Label, b.Label) })
 	for _, box := range listedBoxes() {
 		p.Boxes = append(p.Boxes, poolList{Field: "box." + box, Label: box})
 	}

@@ -1,9 +1,13 @@
 package dash
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -233,4 +237,13 @@ func (d *Dash) explainRoute(v *visit) error {
 	}
 	p.Answer, p.Chosen = &answer.explanation, answer.Chosen
 	return d.show(v, "explain", p)
+}
+
+// sortedIDs are the ids of names, in the order of the names.
+func sortedIDs(names map[int64]string) []int64 {
+	out := slices.Collect(maps.Keys(names))
+	slices.SortFunc(out, func(a, b int64) int {
+		return cmp.Or(strings.Compare(names[a], names[b]), cmp.Compare(a, b))
+	})
+	return out
 }

@@ -34,10 +34,15 @@ func rail() []*screen {
 		&messagesScreen,
 		&eventsScreen,
 		&queueScreen,
+		&statisticsScreen,
 		&providersScreen,
 		&domainsScreen,
 		&poolsScreen,
+		&subAccountsScreen,
+		&keysScreen,
 		&peopleScreen,
+		&auditScreen,
+		&settingsScreen,
 	}
 }
 

@@ -114,3 +114,6 @@ func (v *visit) redirect(to string) error {
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
 	return nil
 }
+
+// today is the present day of the statistics, in UTC.
+func (v *visit) today() time.Time { return v.now.UTC().Truncate(24 * time.Hour) }
