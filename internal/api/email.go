@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"runtime"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -103,8 +104,16 @@ const (
 
 // sendInput is a send call.
 type sendInput struct {
-	Key     string `header:"Idempotency-Key" doc:"1 to 255 printable ASCII characters; for 24 hours the same key and body give the same answer and send once"`
-	RawBody []byte
+	Key string `header:"Idempotency-Key" doc:"1 to 255 printable ASCII characters; for 24 hours the same key and body give the same answer and send once"`
+
+	late lateBody
+	body []byte // until it is read into a submission
+}
+
+// Resolve implements [huma.Resolver].
+func (in *sendInput) Resolve(ctx huma.Context) []error {
+	in.late = lateBodyOf(ctx)
+	return nil
 }
 
 // sendReply is the answer to a send call.
@@ -117,11 +126,7 @@ func (a *API) emailRoutes() {
 	send := operation(http.MethodPost, "/subaccount/email", "Send a message to 1 to 1,000 recipients", waypost.KeySubAccount)
 	stored := operation(http.MethodPost, "/subaccount/email/template", "Send a stored template to 1 to 1,000 recipients", waypost.KeySubAccount)
 	for op, needTemplate := range map[*huma.Operation]bool{&send: false, &stored: true} {
-		op.MaxBodyBytes = maxEmailBody
-		op.BodyReadTimeout = 5 * time.Minute
-		op.SkipValidateBody = true
 		op.Errors = append(op.Errors, http.StatusConflict)
-		describeBody(a.huma, op, EmailMessage{})
 		answers := huma.SchemaFromType(a.huma.OpenAPI().Components.Schemas, reflect.TypeFor[[]EmailResponse]())
 		op.Responses = map[string]*huma.Response{"200": {
 			Description: http.StatusText(http.StatusOK), Content: map[string]*huma.MediaType{"application/json": {Schema: answers}},
@@ -133,6 +138,7 @@ func (a *API) emailRoutes() {
 			}
 			return out, nil
 		})
+		describeLateBody(a, op, EmailMessage{})
 	}
 	a.previewRoutes()
 }
@@ -140,6 +146,10 @@ func (a *API) emailRoutes() {
 // send accepts one call: parse, check, one message per recipient, durable when
 // it answers.
 func (a *API) send(ctx context.Context, in *sendInput, needTemplate bool) (*sendReply, error) {
+	var err error
+	if in.body, err = in.late.whole(maxEmailBody, emailPatience); err != nil {
+		return nil, err
+	}
 	replay, err := a.replayOf(ctx, in)
 	if err != nil {
 		return nil, err
@@ -147,9 +157,7 @@ func (a *API) send(ctx context.Context, in *sendInput, needTemplate bool) (*send
 	if done, err := a.replayed(ctx, replay); done != nil || err != nil {
 		return done, err
 	}
-	body := in.RawBody
-	in.RawBody = nil // attachments need not be in memory twice
-	submission, err := a.submission(ctx, body, needTemplate)
+	submission, err := a.submission(ctx, &in.body, needTemplate)
 	if err != nil {
 		return nil, err
 	}
@@ -193,10 +201,21 @@ func emailResponse(m *queue.Accepted) EmailResponse {
 	return r
 }
 
-// submission reads a call and puts it into the words of the queue.
-func (a *API) submission(ctx context.Context, body []byte, needTemplate bool) (*queue.Submission, error) {
+// largeCall is from how many bytes on a call's body is collected at once.
+const largeCall = 4 << 20
+
+// emailPatience is how long a client may take to send its call.
+const emailPatience = 5 * time.Minute
+
+// submission reads a call and puts it into the words of the queue. The body is
+// let go: files need not be in memory twice.
+func (a *API) submission(ctx context.Context, body *[]byte, needTemplate bool) (*queue.Submission, error) {
 	key := caller(ctx)
-	message, err := decode[EmailMessage](body)
+	message, err := decode[EmailMessage](*body)
+	large := len(*body) > largeCall
+	if *body = nil; large {
+		runtime.GC() // the text of large files goes before more is made of them
+	}
 	if err != nil {
 		return nil, err
 	}

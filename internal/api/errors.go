@@ -68,6 +68,7 @@ var errorKinds = map[int]struct{ code, kind string }{
 	http.StatusNotFound:              {"resource_not_found", "not_found_error"},
 	http.StatusMethodNotAllowed:      {"invalid_request", "invalid_request_error"},
 	http.StatusNotAcceptable:         {"resource_not_found", "not_found_error"},
+	http.StatusRequestTimeout:        {"invalid_request", "invalid_request_error"},
 	http.StatusConflict:              {"conflict", "conflict_error"},
 	http.StatusRequestEntityTooLarge: {"invalid_request", "invalid_request_error"},
 	http.StatusUnprocessableEntity:   {"validation_error", "invalid_request_error"},

@@ -28,7 +28,7 @@ func (a *API) replayOf(ctx context.Context, in *sendInput) (*store.Replay, error
 		return nil, badField("Idempotency-Key", "must have 1 to %d printable ASCII characters; a random UUID serves well", maxKey)
 	}
 	return &store.Replay{
-		SubAccount: caller(ctx).SubAccount, Key: in.Key, Request: sha256.Sum256(in.RawBody), Expires: time.Now().Add(replayKept),
+		SubAccount: caller(ctx).SubAccount, Key: in.Key, Request: sha256.Sum256(in.body), Expires: time.Now().Add(replayKept),
 	}, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"reflect"
@@ -28,20 +27,13 @@ func decode[T any](body []byte) (T, error) {
 	if !utf8.Valid(body) {
 		return v, badField("body", "not valid UTF-8, as JSON must be (RFC 8259)")
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	if err := d.Decode(&v); err != nil {
-		return v, jsonError(body, d, err)
+	if err := json.Unmarshal(body, &v); err != nil { // a Decoder would copy the body
+		return v, jsonError(body, err)
 	}
-	if err := checkShape(body[:d.InputOffset()]); err != nil {
-		return v, err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return v, badField("body", "there is more after the JSON document, at byte %d", d.InputOffset())
-	}
-	return v, nil
+	return v, checkShape(body)
 }
 
-func jsonError(body []byte, d *json.Decoder, err error) error {
+func jsonError(body []byte, err error) error {
 	var typ *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	var field *Error
@@ -54,13 +46,15 @@ func jsonError(body []byte, d *json.Decoder, err error) error {
 			name = "body"
 		}
 		return badField(name, "must be %s, not %s", jsonKind(typ.Type), typ.Value)
+	case errors.As(err, &syntax) && int(syntax.Offset) >= len(body) && strings.Contains(syntax.Error(), "unexpected end"):
+		return badField("body", "the JSON document ends in the middle, after %d bytes", len(body))
+	case errors.As(err, &syntax) && strings.Contains(syntax.Error(), "after top-level value"):
+		return badField("body", "there is more after the JSON document, at byte %d", syntax.Offset-1)
 	case errors.As(err, &syntax):
 		line, column := position(body, syntax.Offset)
 		return badField("body", "not valid JSON at line %d, column %d: %s", line, column, strings.TrimPrefix(syntax.Error(), "json: "))
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return badField("body", "the JSON document ends in the middle, after %d bytes", len(body))
 	}
-	return badField("body", "not valid JSON near byte %d", d.InputOffset())
+	return badField("body", "not valid JSON")
 }
 
 func position(body []byte, offset int64) (line, column int) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/queue"
@@ -39,12 +38,12 @@ type previewInput struct {
 func (a *API) previewRoutes() {
 	op := operation(http.MethodPost, "/subaccount/email/preview", "Render the message of one recipient; stores and sends nothing", waypost.KeySubAccount)
 	op.MaxBodyBytes = maxEmailBody
-	op.BodyReadTimeout = 5 * time.Minute
+	op.BodyReadTimeout = emailPatience
 	register(a, op, EmailMessage{}, a.preview)
 }
 
 func (a *API) preview(ctx context.Context, in *previewInput) (EmailPreview, error) {
-	s, err := a.submission(ctx, in.RawBody, false)
+	s, err := a.submission(ctx, &in.RawBody, false)
 	if err != nil {
 		return EmailPreview{}, err
 	}

@@ -47,15 +47,13 @@ type importInput struct {
 	Type   string `query:"type" enum:"hardBounce,manual,spamComplaint,unsubscribe" doc:"the reason of entries that do not tell theirs"`
 	DryRun bool   `query:"dryRun" doc:"read the file, store nothing"`
 
-	body io.Reader
+	late lateBody
 	gzip bool
-	wait func()
 }
 
 // Resolve implements [huma.Resolver].
 func (in *importInput) Resolve(ctx huma.Context) []error {
-	in.body, in.gzip = ctx.BodyReader(), strings.EqualFold(ctx.Header("Content-Encoding"), "gzip")
-	in.wait = func() { _ = ctx.SetReadDeadline(time.Now().Add(importPatience)) } // not every connection has one
+	in.late, in.gzip = lateBodyOf(ctx), strings.EqualFold(ctx.Header("Content-Encoding"), "gzip")
 	return nil
 }
 
@@ -95,16 +93,16 @@ func (a *API) importSuppressions(ctx context.Context, in *importInput) (Suppress
 	if r, ok := suppresslist.ParseType(in.Type); ok {
 		reason = &r
 	}
-	in.wait()
+	in.late.wait(importPatience)
 	if in.gzip {
-		z, err := gzip.NewReader(in.body)
+		z, err := gzip.NewReader(in.late.in)
 		if err != nil {
 			return SuppressionImport{}, badField("body", "is not gzip, though Content-Encoding says so")
 		}
-		in.body = z
+		in.late.in = z
 	}
 	i := importing{API: a, ctx: ctx, now: time.Now().Truncate(time.Millisecond), out: SuppressionImport{DryRun: in.DryRun, Errors: []ImportError{}}}
-	list, err := suppresslist.NewReader(&bounded{in: in.body, left: maxImport}, reason)
+	list, err := suppresslist.NewReader(&bounded{in: in.late.in, left: maxImport}, reason)
 	if err != nil {
 		return i.out, fileError(err)
 	}
@@ -140,7 +138,7 @@ func (a *API) importSuppressions(ctx context.Context, in *importInput) (Suppress
 			return i.out, err
 		}
 		if len(i.batch) == suppressBatch {
-			in.wait()
+			in.late.wait(importPatience)
 			if err := i.flush(); err != nil {
 				return i.out, err
 			}

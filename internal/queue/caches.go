@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -71,6 +72,9 @@ func (c *contents) get(ctx context.Context, id waypost.UUID) (*compose.Prepared,
 			return nil, fmt.Errorf("prepare content %s: %w", id, err)
 		}
 		c.add(id, p)
+		if p.Size() > c.budget/2 {
+			runtime.GC() // what it was read from is as large again
+		}
 		return p, nil
 	})
 	if err != nil {

@@ -70,7 +70,12 @@ const MaxMessages = 10_000
 // Replay is live already; nothing is stored then.
 func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) {
 	now := time.Now().Truncate(time.Millisecond)
-	p, err := q.plan(ctx, s, now)
+	files := 0
+	for i := range s.Content.Attachments {
+		files += len(s.Content.Attachments[i].Data)
+	}
+	small := files <= largeFiles
+	p, err := q.plan(ctx, s, small, now)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +92,9 @@ func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) 
 	if err := q.cfg.Door.AcceptOnce(ctx, p.content, p.drafts, s.Replay, now); err != nil {
 		return nil, err
 	}
-	q.contents.add(p.content.ID, p.prepared)
+	if small {
+		q.contents.add(p.content.ID, p.prepared)
+	}
 	woken := map[waypost.Lane]bool{}
 	for i := range p.drafts {
 		d := &p.drafts[i]
@@ -100,6 +107,21 @@ func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) 
 	return out, nil
 }
 
+// largeFiles is from how many bytes of attachments on a content is prepared
+// when it is relayed, from the store: encoding them at once would only add to
+// the memory of the call.
+const largeFiles = 2 << 20
+
+// withoutFiles is a content whose attachments have no bytes: enough to check.
+func withoutFiles(c *waypost.Content) *waypost.Content {
+	light := *c
+	light.Attachments = slices.Clone(c.Attachments)
+	for i := range light.Attachments {
+		light.Attachments[i].Data = nil
+	}
+	return &light
+}
+
 // planned is a submission that was checked and made into messages.
 type planned struct {
 	content  waypost.Content
@@ -109,12 +131,17 @@ type planned struct {
 	mine     []int // for each entry of "to", the index of its own draft
 }
 
-// plan does everything of Enqueue that stores nothing.
-func (q *Queue) plan(ctx context.Context, s *Submission, now time.Time) (*planned, error) {
+// plan does everything of Enqueue that stores nothing. With whole its content
+// is prepared with files of whatever size.
+func (q *Queue) plan(ctx context.Context, s *Submission, whole bool, now time.Time) (*planned, error) {
 	p := &planned{content: s.Content}
 	p.content.ID, p.content.Account, p.content.SubAccount = waypost.NewUUID(now), s.SubAccount.Account, s.SubAccount.ID
+	light := &p.content
+	if !whole {
+		light = withoutFiles(light)
+	}
 	var err error
-	if p.prepared, err = q.compiler.Prepare(&p.content); err != nil {
+	if p.prepared, err = q.compiler.Prepare(light); err != nil {
 		return nil, refusedTemplate(err)
 	}
 	pool, err := q.pool(ctx, &s.SubAccount, s.Pool)

@@ -24,7 +24,7 @@ func (q *Queue) Preview(ctx context.Context, s *Submission, index int) (Preview,
 	now := time.Now().Truncate(time.Millisecond)
 	one := *s
 	one.To = s.To[index : index+1]
-	p, err := q.plan(ctx, &one, now)
+	p, err := q.plan(ctx, &one, true, now)
 	if err != nil {
 		return Preview{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -116,6 +117,11 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable) (smtp.Re
 		return smtp.Reply{}, soon(context.Cause(ctx))
 	}
 	defer q.composing.Release(weight)
+	if weight == q.cfg.ComposeBytes {
+		// Such messages go one at a time: the one before must not be in memory
+		// beside it. A collection costs little against their signature.
+		defer runtime.GC()
+	}
 	signed, err := prepared.Message(&c.Message, compose.Options{
 		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
 	})

@@ -79,13 +79,16 @@ func EncodeContent(c *waypost.Content) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode content %s: %w", c.ID, err)
 	}
-	plain := make([]byte, 0, 4+len(head)+size)
+	plain := make([]byte, 0, 4+len(head))
 	plain = binary.BigEndian.AppendUint32(plain, uint32(len(head)))
 	plain = append(plain, head...)
+	// A frame for each part: they are read as one (RFC 8878, section 3), and the
+	// files are never copied.
+	out := encoder().EncodeAll(plain, make([]byte, 0, len(plain)/2+size+1024))
 	for _, a := range c.Attachments {
-		plain = append(plain, a.Data...)
+		out = encoder().EncodeAll(a.Data, out)
 	}
-	return encoder().EncodeAll(plain, nil), nil
+	return out, nil
 }
 
 // DecodeContent reads the stored form into c, leaving its ids alone.

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// lateBody is a body that its handler reads itself: as a stream, or whole and
+// once. What is registered with a RawBody is in memory until its handler
+// returns, in a buffer of up to twice its size.
+type lateBody struct {
+	in     io.Reader
+	length int64 // as the client says, -1 when it does not
+	wait   func(time.Duration)
+}
+
+// lateBodyOf takes the body of a request.
+func lateBodyOf(ctx huma.Context) lateBody {
+	length, err := strconv.ParseInt(ctx.Header("Content-Length"), 10, 64)
+	if err != nil {
+		length = -1
+	}
+	return lateBody{ctx.BodyReader(), length, func(d time.Duration) {
+		_ = ctx.SetReadDeadline(time.Now().Add(d)) // not every connection has one
+	}}
+}
+
+// describeLateBody puts the schema of a body into the document of an operation
+// that is registered, and there alone.
+func describeLateBody(a *API, op *huma.Operation, body any) {
+	described := *a.huma.OpenAPI().Paths[op.Path].Post
+	described.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/json": {Schema: huma.SchemaFromType(a.huma.OpenAPI().Components.Schemas, reflect.TypeOf(body))},
+	}}
+	a.huma.OpenAPI().Paths[op.Path].Post = &described
+}
+
+// whole reads a body of at most so many bytes.
+func (b *lateBody) whole(limit int64, patience time.Duration) ([]byte, error) {
+	tooLong := fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", limit))
+	if b.length > limit {
+		return nil, tooLong
+	}
+	b.wait(patience)
+	body := make([]byte, 0, max(b.length, 4<<10)+1) // one more than it has, to meet its end
+	for {
+		n, err := b.in.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, tooLong
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, fail(http.StatusRequestTimeout, "the body did not come within "+patience.String()+"; nothing was stored")
+		case err != nil:
+			return nil, badField("body", "broke off after %d bytes; nothing was stored", len(body))
+		case len(body) == cap(body):
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
