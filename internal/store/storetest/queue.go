@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"encoding/json"
 	"sync"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func testContent(t *testing.T, e Engine) {
 			{Filename: "a.bin", ContentType: "application/octet-stream", Data: big},
 			{Filename: "logo.png", ContentID: "logo", Data: []byte{1}},
 		},
-		Groups: []string{"g1", "g2"}, Variables: map[string]any{"a": "b", "list": []any{"x", 1.5, nil, true}},
+		Groups: []string{"g1", "g2"}, Variables: map[string]any{"a": "b", "list": []any{"x", json.Number("1.5"), nil, true}},
 		TrackOpens: true, TrackClicks: true, Pool: "mix", Webhook: "https://example.com/hook",
 	}
 	f.ok(f.s.Accept(t.Context(), a))
