@@ -18,7 +18,12 @@ type settings struct {
 	Config               kong.ConfigFlag `help:"YAML file with any of these flags as keys." placeholder:"FILE"`
 	HTTP                 string          `name:"http" help:"Listen address of API, tracking and dashboard." default:"127.0.0.1:8080" placeholder:"ADDR"`
 	SMTP                 string          `name:"smtp" help:"Listen address of the bounce processor." placeholder:"ADDR"`
-	Submission           string          `help:"Listen address of SMTP submission." placeholder:"ADDR"`
+	Submission           string          `help:"Listen address of SMTP submission with STARTTLS, such as :587." placeholder:"ADDR"`
+	SubmissionsTLS       string          `name:"submissions-tls" help:"Listen address of SMTP submission with TLS from the first byte, such as :465." placeholder:"ADDR"`
+	SubmissionDomain     string          `help:"Domain of user names of SMTP submission." default:"sendpost.io" placeholder:"DOMAIN"`
+	SubmissionPlainAuth  bool            `help:"Take passwords without TLS at SMTP submission; on a loopback address alone."`
+	TLSCert              string          `name:"tls-cert" help:"Certificate chain of SMTP submission, PEM; read again when it changes." placeholder:"FILE"`
+	TLSKey               string          `name:"tls-key" help:"Its key, PEM." placeholder:"FILE"`
 	PublicURL            string          `name:"public-url" help:"How the world reaches the HTTP address." placeholder:"URL"`
 	PublicIP             string          `name:"public-ip" help:"Address that /account/ip shows for your own servers." placeholder:"IP"`
 	KeyPerHour           int             `help:"Requests an hour of an API key that has no bound of its own; 0 for no bound."`
@@ -54,6 +59,8 @@ func (s *settings) server(e *env) (server.Config, error) {
 	}
 	c := server.Config{
 		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
+		SubmissionTLS: s.SubmissionsTLS, SubmissionDomain: s.SubmissionDomain, SubmissionPlainAuth: s.SubmissionPlainAuth,
+		TLSCert: s.TLSCert, TLSKey: s.TLSKey,
 		PublicURL: s.PublicURL, PublicIP: s.PublicIP, LegacySunset: sunset, KeyPerHour: s.KeyPerHour, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver, SPF: s.SPF,
 		AgentPackages: s.AgentPackages,
 		ForgetIP:      !s.TrackIP, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
@@ -77,9 +84,6 @@ func (s *serveCmd) Run(e *env) error {
 	c, err := s.server(e)
 	if err != nil {
 		return err
-	}
-	if s.Submission != "" {
-		e.log.Warn("this release has no SMTP submission yet; its address is not listened on")
 	}
 	return server.Run(e.ctx, c, func(r server.Ready) {
 		if r.Keys != nil {

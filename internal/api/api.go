@@ -38,6 +38,8 @@ type Config struct {
 
 	Webhooks *webhook.Sender // for tests of webhooks
 
+	SubmissionDomain string // of user names of SMTP submission; "" : waypost.SubmissionDomain
+
 	AllowPrivate   bool           // providers may be on private addresses (D-14)
 	PublicURL      string         // how the world reaches the API, without a slash at its end; for the reference
 	KeyPerHour     int            // requests an hour of a key that has no bound of its own, 0: no bound
@@ -119,6 +121,7 @@ func (a *API) routes() {
 	a.statRoutes()
 	a.keyRoutes()
 	a.webhookRoutes()
+	a.smtpCredentialRoutes()
 }
 
 // ServeHTTP answers one request.

@@ -102,6 +102,10 @@ func (h *house) furnish(account, sub int64, word string) tenant {
 	hook := waypost.Webhook{Account: account, UUID: waypost.NewUUID(now), URL: "https://" + word + ".example/", Enabled: true, Created: now, Updated: now, State: waypost.WebhookActive}
 	h.ok(h.store.CreateWebhook(ctx, &hook))
 	t.put("webhook", hook.ID)
+	login := h.key(waypost.KeySubmission)
+	login.Account, login.SubAccount, login.Name = account, sub, word
+	h.ok(h.store.CreateKey(ctx, &login.APIKey))
+	t.put("smtp", login.ID)
 	tmpl := waypost.Template{Account: account, Name: word, Text: word, Created: now, Updated: now}
 	h.ok(h.store.CreateTemplate(ctx, &tmpl))
 	t.put("template", tmpl.ID)

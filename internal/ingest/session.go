@@ -15,6 +15,7 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/gate"
 )
 
 // maxStrangers is how many refused recipients a session may try.
@@ -43,7 +44,7 @@ var (
 // session is one SMTP conversation with a server that brings reports.
 type session struct {
 	srv       *SMTP
-	conn      *guarded
+	conn      *gate.Conn
 	strangers int
 	ended     atomic.Bool // whatever comes now is refused
 
@@ -104,7 +105,7 @@ func (s *session) add(to Addressee) {
 // side has sent ahead.
 func (s *session) end() {
 	s.ended.Store(true)
-	s.conn.closeAfterWrite()
+	s.conn.CloseAfterWrite()
 }
 
 // Data reads one mail and stores it for each recipient: 250 is said after the
@@ -134,7 +135,7 @@ func (s *session) read(r io.Reader) ([]byte, error) {
 	var raw bytes.Buffer
 	_, err := raw.ReadFrom(r)
 	switch {
-	case loneCROrLF(raw.Bytes()):
+	case gate.LoneCROrLF(raw.Bytes()):
 		s.end()
 		return nil, errBareLine
 	case err == nil:
@@ -147,16 +148,6 @@ func (s *session) read(r io.Reader) ([]byte, error) {
 		return nil, refused
 	}
 	return nil, errCutShort
-}
-
-// loneCROrLF tells whether a CR is without its LF, or an LF without its CR.
-func loneCROrLF(b []byte) bool {
-	for i, c := range b {
-		if c == '\n' && (i == 0 || b[i-1] != '\r') || c == '\r' && i+1 < len(b) && b[i+1] != '\n' {
-			return true
-		}
-	}
-	return false
 }
 
 // keep stores one report.

@@ -2,24 +2,19 @@ package ingest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io"
 	"log" //nolint:depguard // the SMTP library wants one; it writes to nowhere
 	"log/slog"
-	"math/big"
 	"net"
 	"sync/atomic"
 	"time"
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"github.com/waypost-mail/waypost/internal/gate"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -49,7 +44,7 @@ const (
 // goes through it.
 type SMTP struct {
 	cfg   SMTPConfig
-	gate  gate
+	gate  *gate.Gate
 	roles allowance
 	base  atomic.Pointer[context.Context]
 }
@@ -72,13 +67,13 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 		}
 	}
 	if c.TLS == nil {
-		cert, err := selfSigned(c.Host, time.Now())
-		if err != nil {
-			return nil, fmt.Errorf("make a certificate for %s: %w", c.Host, err)
+		var err error
+		if c.TLS, err = gate.SelfSigned(c.Host); err != nil {
+			return nil, err
 		}
-		c.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
-	return &SMTP{cfg: c, gate: gate{cfg: &c}, roles: allowance{most: c.RolesPerHour}}, nil
+	limits := gate.Limits{MaxConns: c.MaxConns, PerIP: c.PerIP, PerIPMinute: c.PerIPMinute, Lifetime: c.Lifetime}
+	return &SMTP{cfg: c, gate: gate.New(limits), roles: allowance{most: c.RolesPerHour}}, nil
 }
 
 // ctx is the context of what sessions do: that of Run, without its end.
@@ -91,7 +86,7 @@ func (s *SMTP) Run(ctx context.Context, l net.Listener) error {
 	base := context.WithoutCancel(ctx)
 	s.base.Store(&base)
 	srv := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
-		g, ok := rawConn(c.Conn())
+		g, ok := gate.Raw(c.Conn())
 		if !ok {
 			return nil, errEnded
 		}
@@ -103,16 +98,16 @@ func (s *SMTP) Run(ctx context.Context, l net.Listener) error {
 	srv.EnableSMTPUTF8 = true
 	srv.ErrorLog = log.New(io.Discard, "", 0)
 
-	door := &gatedListener{Listener: l, gate: &s.gate, life: s.cfg.Lifetime}
+	door := s.gate.Listen(l)
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		limit, cancel := context.WithTimeout(base, s.cfg.Grace)
 		defer cancel()
-		door.drain() // those that wait for a command are woken
+		door.Drain() // those that wait for a command are woken
 		if srv.Shutdown(limit) != nil {
 			_ = srv.Close()
-			door.closeAll()
+			door.CloseAll()
 		}
 	})
 	err := srv.Serve(door)
@@ -125,27 +120,4 @@ func (s *SMTP) Run(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serve SMTP on %s: %w", l.Addr(), err)
 	}
 	return nil
-}
-
-// selfSigned makes a certificate for opportunistic TLS: servers that bring
-// reports do not check it (RFC 7435).
-func selfSigned(host string, now time.Time) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }

@@ -34,6 +34,14 @@ type Recipient struct {
 	waypost.Address
 	Variables []byte // customFields as JSON, nil without
 	Cc, Bcc   []Copy
+	Shown     *Shown // nil: the address itself, and Cc
+}
+
+// Shown is what the header fields To and Cc say when that is not who gets the
+// message: the envelope of SMTP is another matter (RFC 5321, appendix B).
+type Shown struct {
+	To waypost.Address
+	Cc []waypost.Address
 }
 
 // Copy is a cc or bcc address.
@@ -254,6 +262,10 @@ func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Cont
 	}
 	for i, to := range s.To {
 		mine[i] = len(drafts)
+		if to.Shown != nil {
+			add(to.Shown.To, to.Shown.Cc, to.Email, to.Variables)
+			continue
+		}
 		var cc []waypost.Address
 		for _, c := range to.Cc {
 			if _, err := compose.Mailbox(c.Email); err == nil {

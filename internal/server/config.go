@@ -25,7 +25,12 @@ type Config struct {
 
 	HTTP       string // listen address of API, tracking and dashboard
 	SMTP       string // listen address of the bounce processor
-	Submission string // listen address of SMTP submission
+	Submission string // listen address of SMTP submission with STARTTLS
+
+	SubmissionTLS       string // listen address of SMTP submission that is TLS from the first byte
+	SubmissionDomain    string // of user names; "" : waypost.SubmissionDomain
+	SubmissionPlainAuth bool   // passwords without TLS too, on a loopback address
+	TLSCert, TLSKey     string // PEM files of SMTP submission's certificate, read again when they change
 
 	PublicURL   string // how the world reaches HTTP; "" : http://{HTTP}
 	PublicIP    string // what /account/ip shows (D-8); "" : 192.0.2.1
@@ -67,7 +72,7 @@ func (c *Config) Check() error {
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		bad = append(bad, errors.New("database: must begin with postgres://; leave it out to use SQLite"))
 	}
-	for name, addr := range map[string]string{"http": c.HTTP, "smtp": c.SMTP, "submission": c.Submission} {
+	for name, addr := range map[string]string{"http": c.HTTP, "smtp": c.SMTP, "submission": c.Submission, "submissions-tls": c.SubmissionTLS} {
 		if addr == "" {
 			continue
 		}
@@ -96,6 +101,14 @@ func (c *Config) Check() error {
 	for name, d := range map[string]time.Duration{"retain-messages": c.Retention.Messages, "retain-events": c.Retention.Events, "retain-journal": c.Retention.Journal} {
 		if d != 0 && d < 24*time.Hour {
 			bad = append(bad, fmt.Errorf("%s: must be at least 24h, or 0 to keep everything", name))
+		}
+	}
+	if err := c.checkSubmission(); err != nil {
+		bad = append(bad, err)
+	}
+	if c.SubmissionDomain != "" {
+		if err := waypost.CheckDomain(c.SubmissionDomain); err != nil {
+			bad = append(bad, fmt.Errorf("submission-domain: %q %w", c.SubmissionDomain, err))
 		}
 	}
 	if err := senderdomain.CheckSPF(c.SPF); err != nil {

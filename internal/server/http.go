@@ -16,13 +16,14 @@ import (
 	"github.com/waypost-mail/waypost/internal/api"
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/submission"
 	"github.com/waypost-mail/waypost/internal/track"
 	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // handler is the one HTTP door: the API, the agent and its installation, the
 // health of the node, its metrics, tracking URLs, and the pages for people.
-func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker, hooks *webhook.Workers) http.Handler {
+func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker, hooks *webhook.Workers, inbox *submission.Server) http.Handler {
 	mux := http.NewServeMux()
 	if c.has("api") {
 		mux.Handle("/api/v1/", public)
@@ -39,6 +40,7 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 		mux.Handle(track.Root, tracker)
 		counted.MustRegister(trackMetrics(tracker)...)
 	}
+	counted.MustRegister(submissionMetrics(inbox)...)
 	if hooks != nil {
 		counted.MustRegister(hookMetrics(hooks)...)
 	}
@@ -92,5 +94,5 @@ func httpLog(l *slog.Logger) *log.Logger {
 
 // String gives the one line that a started server writes for scripts.
 func (r Ready) String() string {
-	return fmt.Sprintf("ready http=%s smtp=%s submission=%s", r.HTTP, r.SMTP, r.Submission)
+	return fmt.Sprintf("ready http=%s smtp=%s submission=%s submissions-tls=%s", r.HTTP, r.SMTP, r.Submission, r.SubmissionTLS)
 }

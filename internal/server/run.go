@@ -19,14 +19,15 @@ import (
 	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/submission"
 	"github.com/waypost-mail/waypost/internal/track"
 	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // Ready says where a started server listens; "-" for a role it does not have.
 type Ready struct {
-	HTTP, SMTP, Submission string
-	Keys                   *Keys // of an installation that this start made, else nil
+	HTTP, SMTP, Submission, SubmissionTLS string
+	Keys                                  *Keys // of an installation that this start made, else nil
 }
 
 // Run starts a node, calls ready once it takes requests, and serves until ctx
@@ -62,7 +63,7 @@ func serve(ctx context.Context, c *Config, box *secret.Box, s store.Store, ready
 	if err != nil {
 		return err
 	}
-	out := Ready{HTTP: listener.Addr().String(), SMTP: "-", Submission: "-"}
+	out := Ready{HTTP: listener.Addr().String(), SMTP: "-", Submission: "-", SubmissionTLS: "-"}
 	if out.Keys, err = firstStart(ctx, c, s); err != nil {
 		return err
 	}
@@ -74,7 +75,13 @@ func serve(ctx context.Context, c *Config, box *secret.Box, s store.Store, ready
 		defer func() { _ = reports.Close() }()
 		out.SMTP = reports.Addr().String()
 	}
-	return n.run(ctx, listener, reports, func() { ready(out) })
+	mail, err := listenSubmission(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer mail.close()
+	out.Submission, out.SubmissionTLS = mail.names()
+	return n.run(ctx, listener, reports, mail, func() { ready(out) })
 }
 
 // firstStart makes the installation when there is none (D-10).
@@ -95,15 +102,16 @@ func firstStart(ctx context.Context, c *Config, s store.Store) (*Keys, error) {
 
 // node is the parts of one running process.
 type node struct {
-	cfg     *Config
-	store   store.Store
-	door    *ingest.Door
-	queue   *queue.Queue
-	checker *senderdomain.Checker
-	api     *api.API
-	tracker *track.Tracker   // nil without the role track
-	hooks   *webhook.Workers // nil without the role webhook
-	http    *http.Server
+	cfg        *Config
+	store      store.Store
+	door       *ingest.Door
+	queue      *queue.Queue
+	checker    *senderdomain.Checker
+	api        *api.API
+	tracker    *track.Tracker   // nil without the role track
+	hooks      *webhook.Workers // nil without the role webhook
+	submission *submission.Server
+	http       *http.Server
 }
 
 func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
@@ -138,19 +146,22 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		return nil, fmt.Errorf("trusted-proxies: %w", err)
 	}
 	sender, hooks := newHooks(c, box, s, names)
+	inbox := submission.New(submission.Config{
+		Store: s, Queue: q, Host: c.BounceHost, Domain: c.SubmissionDomain, Log: c.Log, PlainAuth: c.SubmissionPlainAuth, Grace: c.Grace,
+	})
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
 		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset, KeyPerHour: c.KeyPerHour, TrustedProxies: proxies,
-		Webhooks: sender,
+		Webhooks: sender, SubmissionDomain: c.SubmissionDomain,
 	})
 	agents, err := newAgentShelf(c)
 	if err != nil {
 		return nil, err
 	}
 	pages := dashboard(c, s, a)
-	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, http: &http.Server{
-		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks),
+	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, submission: inbox, http: &http.Server{
+		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
@@ -192,7 +203,7 @@ func greeter(names *net.Resolver) func(context.Context, smtp.Config) smtp.ProbeR
 
 // run starts everything and undoes it in reverse: HTTP first takes no more
 // requests, then the queue finishes what is in flight.
-func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) error {
+func (n *node) run(ctx context.Context, l, reports net.Listener, mail *submissions, ready func()) error {
 	queueCtx, stopQueue := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopQueue()
 	work, failed := errgroup.WithContext(ctx)
@@ -213,6 +224,7 @@ func (n *node) run(ctx context.Context, l, reports net.Listener, ready func()) e
 		return nil
 	})
 	n.bounces(failed, work, reports)
+	n.submit(failed, work, mail)
 	ready()
 	<-failed.Done()
 	n.cfg.Log.InfoContext(ctx, "stopping: finishing what is in flight")

@@ -70,7 +70,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done, ready := make(chan error, 1), make(chan struct{})
-	go func() { done <- h.node.run(ctx, l, nil, func() { close(ready) }) }()
+	go func() { done <- h.node.run(ctx, l, nil, &submissions{}, func() { close(ready) }) }()
 	<-ready
 	t.Cleanup(func() {
 		cancel()

@@ -1,0 +1,223 @@
+// Package gate bounds what strangers may take of an SMTP listener: connections
+// open at once, in all and from one address, new ones a minute from one
+// address, and the lifetime of each. A [Gate] counts for any number of
+// listeners; [Gate.Listen] puts one behind it. [LoneCROrLF] finds what smuggles a
+// second mail, and [SelfSigned] makes a certificate for clients that check none.
+package gate
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+)
+
+// Limits are those of a gate.
+type Limits struct {
+	MaxConns    int           // open at once
+	PerIP       int           // open at once from one address
+	PerIPMinute int           // new ones a minute from one address
+	Lifetime    time.Duration // of a connection, whatever it does
+}
+
+// Gate counts connections: all that are open, those of each address, and how
+// many of each address began in this minute.
+type Gate struct {
+	limits Limits
+
+	mu     sync.Mutex
+	open   int
+	byIP   map[string]int
+	minute int64
+	began  map[string]int // in minute
+}
+
+// New makes a gate.
+func New(l Limits) *Gate {
+	return &Gate{limits: l, byIP: map[string]int{}, began: map[string]int{}}
+}
+
+// enter tells whether a connection from ip may come in; leave gives its place
+// back.
+func (g *Gate) enter(ip string, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if m := now.Unix() / 60; m != g.minute {
+		g.minute, g.began = m, map[string]int{}
+	}
+	if len(g.began) < 100_000 { // beyond it, many addresses are at work and the total bounds them
+		g.began[ip]++
+	}
+	if g.open >= g.limits.MaxConns || g.byIP[ip] >= g.limits.PerIP || g.began[ip] > g.limits.PerIPMinute {
+		return false
+	}
+	g.open++
+	g.byIP[ip]++
+	return true
+}
+
+func (g *Gate) leave(ip string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open--
+	if g.byIP[ip]--; g.byIP[ip] <= 0 {
+		delete(g.byIP, ip)
+	}
+}
+
+// Listener lets connections through a gate and remembers them.
+type Listener struct {
+	net.Listener
+	gate *Gate
+
+	mu       sync.Mutex
+	conns    map[*Conn]struct{}
+	draining bool
+}
+
+// Listen puts a listener behind the gate.
+func (g *Gate) Listen(l net.Listener) *Listener {
+	return &Listener{Listener: l, gate: g, conns: map[*Conn]struct{}{}}
+}
+
+// Accept gives the next connection that the gate lets in. Others get a 421.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		ip := c.RemoteAddr().String()
+		if host, _, err := net.SplitHostPort(ip); err == nil {
+			ip = host
+		}
+		if !l.gate.enter(ip, time.Now()) {
+			// A few bytes into a fresh socket's buffer: this waits for nobody.
+			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+			_, _ = c.Write([]byte("421 4.7.0 Too many connections, try again later\r\n"))
+			_ = c.Close()
+			continue
+		}
+		g := &Conn{Conn: c, IP: ip, until: time.Now().Add(l.gate.limits.Lifetime)}
+		g.leave = sync.OnceFunc(func() {
+			l.gate.leave(ip)
+			l.mu.Lock()
+			delete(l.conns, g)
+			l.mu.Unlock()
+		})
+		l.mu.Lock()
+		l.conns[g] = struct{}{}
+		draining := l.draining
+		l.mu.Unlock()
+		if draining {
+			_ = g.Close()
+		}
+		return g, nil
+	}
+}
+
+// Drain lets no connection wait long for its next command.
+func (l *Listener) Drain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.draining = true
+	for g := range l.conns {
+		g.hurry()
+	}
+}
+
+// CloseAll closes every connection.
+func (l *Listener) CloseAll() {
+	l.mu.Lock()
+	var all []*Conn
+	for g := range l.conns {
+		all = append(all, g)
+	}
+	l.mu.Unlock()
+	for _, g := range all {
+		_ = g.Close()
+	}
+}
+
+// Conn is a connection with an end: no deadline is later, and it can be told
+// to close after the next reply.
+type Conn struct {
+	net.Conn
+	IP    string // of the other side, without its port
+	leave func()
+
+	mu    sync.Mutex
+	until time.Time
+	last  bool // the next write is the last
+}
+
+func (g *Conn) bound(t time.Time) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t.IsZero() || t.After(g.until) {
+		return g.until
+	}
+	return t
+}
+
+// SetDeadline sets both deadlines, within the connection's lifetime.
+func (g *Conn) SetDeadline(t time.Time) error { return g.Conn.SetDeadline(g.bound(t)) }
+
+// SetReadDeadline sets the deadline of reads, within the connection's lifetime.
+func (g *Conn) SetReadDeadline(t time.Time) error { return g.Conn.SetReadDeadline(g.bound(t)) }
+
+// hurry gives the connection two more seconds.
+func (g *Conn) hurry() {
+	soon := time.Now().Add(2 * time.Second)
+	g.mu.Lock()
+	if soon.Before(g.until) {
+		g.until = soon
+	}
+	g.mu.Unlock()
+	_ = g.Conn.SetReadDeadline(soon)
+}
+
+// CloseAfterWrite closes the connection with its next write.
+func (g *Conn) CloseAfterWrite() {
+	g.mu.Lock()
+	g.last = true
+	g.mu.Unlock()
+}
+
+// Write writes; the last reply closes the connection.
+func (g *Conn) Write(b []byte) (int, error) {
+	n, err := g.Conn.Write(b)
+	g.mu.Lock()
+	last := g.last
+	g.mu.Unlock()
+	if last {
+		_ = g.Close()
+	}
+	return n, err
+}
+
+// Close closes the connection and gives its place back.
+func (g *Conn) Close() error {
+	g.leave()
+	return g.Conn.Close()
+}
+
+// Raw is the connection below TLS.
+func Raw(c net.Conn) (*Conn, bool) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	g, ok := c.(*Conn)
+	return g, ok
+}
+
+// LoneCROrLF tells whether a CR is without its LF, or an LF without its CR: how
+// a second mail is smuggled past a server that takes it for the end of a line.
+func LoneCROrLF(b []byte) bool {
+	for i, c := range b {
+		if c == '\n' && (i == 0 || b[i-1] != '\r') || c == '\r' && i+1 < len(b) && b[i+1] != '\n' {
+			return true
+		}
+	}
+	return false
+}
