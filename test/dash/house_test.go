@@ -28,8 +28,14 @@ func busy(ctx context.Context, s store.Store, now time.Time) (*seed.Scene, error
 	return seed.Busy(ctx, s, now, 400)
 }
 
-// open starts a server on a scene, with every role and real parts.
+// open starts a server on a scene. It relays nothing, so that scenes stay.
 func open(t *testing.T, make scene) *house {
+	t.Helper()
+	return openWith(t, make, "127.0.0.1:1", "api", "dash", "track")
+}
+
+// openWith names the DNS server and the roles.
+func openWith(t *testing.T, make scene, resolver string, roles ...string) *house {
 	t.Helper()
 	h := &house{}
 	data := filepath.Join(t.TempDir(), "data")
@@ -49,8 +55,8 @@ func open(t *testing.T, make scene) *house {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := chanOf[server.Ready](), chanOf[error]()
 	c := server.Config{
-		Data: data, HTTP: "127.0.0.1:0", SMTP: "", BounceHost: "bounce.example.com", DNSResolver: "127.0.0.1:1",
-		AllowPrivateNetworks: true, Roles: []string{"api", "dash", "track"}, Log: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
+		Data: data, HTTP: "127.0.0.1:0", SMTP: "", BounceHost: "bounce.example.com", DNSResolver: resolver,
+		AllowPrivateNetworks: true, Roles: roles, Log: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
 	}
 	go func() { done <- server.Run(ctx, c, func(r server.Ready) { ready <- r }) }()
 	t.Cleanup(func() { cancel(); <-done })
