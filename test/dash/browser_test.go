@@ -46,6 +46,8 @@ type tab struct {
 	t   *testing.T
 	h   *house
 	ctx context.Context
+
+	inMail bool // the page holds a mail, whose frame breaks its policy and reports it
 }
 
 func newTab(t *testing.T, h *house) *tab {
@@ -83,7 +85,7 @@ func (b *tab) watch() {
 		case *runtime.EventExceptionThrown:
 			b.t.Errorf("the page threw: %+v", e.ExceptionDetails)
 		case *log.EventEntryAdded:
-			if strings.Contains(e.Entry.Text, "Content Security Policy") {
+			if strings.Contains(e.Entry.Text, "Content Security Policy") && !b.inMail {
 				b.t.Errorf("the policy was broken: %s", e.Entry.Text)
 			}
 		}

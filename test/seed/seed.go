@@ -20,6 +20,8 @@ const (
 	Password = "three calm herons"
 	// SetupKey is the dashboard password of an installation without people.
 	SetupKey = "wpd_seedseedseedseedseedseedseedseedseedseedseedseedseed"
+	// SubKey is the API key of the default sub-account.
+	SubKey = "wps_seedseedseedseedseedseedseedseedseedseedseedseedseed"
 )
 
 // Scene is what was made, for tests to find it again.
@@ -122,7 +124,7 @@ func (c *Scene) install() {
 		Account: waypost.Account{Name: "Acme", Created: c.now.AddDate(0, -3, 0)}, SubAccount: waypost.SubAccount{Name: "Default", Default: true, Created: c.now.AddDate(0, -3, 0)},
 	}
 	for kind, plain := range map[waypost.KeyKind]string{
-		waypost.KeyAccount: secret.NewKey("wpa"), waypost.KeySubAccount: secret.NewKey("wps"), waypost.KeyDashboard: SetupKey,
+		waypost.KeyAccount: secret.NewKey("wpa"), waypost.KeySubAccount: SubKey, waypost.KeyDashboard: SetupKey,
 	} {
 		in.Keys = append(in.Keys, &waypost.APIKey{Kind: kind, Hash: secret.HashKey(plain), Hint: secret.Hint(plain), Created: c.now})
 	}
