@@ -153,6 +153,7 @@ type startPage struct {
 	Test    *form
 	Records []recordRow
 	Install string // the agent's line, with a place for the key
+	Pools   []option
 }
 
 func (d *Dash) start(v *visit) error {
@@ -180,6 +181,13 @@ func (d *Dash) showStart(v *visit, status int, p startPage) error {
 		}
 	}
 	p.Install = d.installLine("KEY")
+	pools, err := d.cfg.Store.Pools(v.ctx(), v.account(), store.Page{Limit: 1000})
+	if err != nil {
+		return fmt.Errorf("list the pools: %w", err)
+	}
+	for i := range pools {
+		p.Pools = append(p.Pools, option{pools[i].Name, pools[i].Name})
+	}
 	return d.showStatus(v, status, "start", p)
 }
 

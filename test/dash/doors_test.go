@@ -67,7 +67,11 @@ func (v *visitor) post(path, body string, header ...string) int {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	_ = resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		v.t.Logf("POST %s: %d %s, %v", path, resp.StatusCode, answer, err)
+	}
 	return resp.StatusCode
 }
 
