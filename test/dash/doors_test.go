@@ -156,9 +156,9 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestRoles: a viewer changes nothing and reads no content; an operator does
+// TestViewerAndOperator: a viewer changes nothing and reads no content; an operator does
 // not manage people.
-func TestRoles(t *testing.T) {
+func TestViewerAndOperator(t *testing.T) {
 	h := open(t, busy)
 	message := "/messages/" + h.scene.Messages["story"].String()
 	provider := "/providers/" + id(h.scene.Providers[0].ID)
