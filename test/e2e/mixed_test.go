@@ -247,8 +247,15 @@ func (b *bed) awaitEnd(t testing.TB, msg *order) {
 	}
 }
 
-// checkEvents wants exactly processed, sent and the kind's own end.
+// checkEvents wants exactly processed, sent with Postfix's reply, and the kind's
+// own end.
 func (b *bed) checkEvents(t *testing.T, msg *order) {
+	t.Helper()
+	b.checkTrail(t, msg, 250, "queued as")
+}
+
+// checkTrail is checkEvents with the reply that CSSent must carry.
+func (b *bed) checkTrail(t *testing.T, msg *order, code int, reply string) {
 	t.Helper()
 	k := msg.kind
 	got := b.events(t, msg.MessageID)
@@ -258,7 +265,7 @@ func (b *bed) checkEvents(t *testing.T, msg *order) {
 	want := []struct {
 		typ, code int
 		text      string
-	}{{58, 0, ""}, {59, 250, "queued as"}, {k.event, k.code, k.text}}
+	}{{58, 0, ""}, {59, code, reply}, {k.event, k.code, k.text}}
 	if len(got) != len(want) {
 		t.Errorf("%s: %d events, want %d: %+v", msg.To, len(got), len(want), got)
 		return
