@@ -42,9 +42,7 @@ func TestPreparedThroughPostfix(t *testing.T) {
 				body[name] = text
 			}
 		}
-		for name, v := range map[string]any{"attachments": p.files, "headers": p.headers} {
-			body[name] = v
-		}
+		body["attachments"], body["headers"] = p.files, p.headers
 		if a := s.send(t, body); len(a) != 1 || a[0].ErrorCode != 0 {
 			t.Fatalf("%s: %+v", p.name, a)
 		}
