@@ -159,6 +159,18 @@ func (s *server) events(t testing.TB, id string) []event {
 	return out
 }
 
+// listed is an event in the account's list.
+type listed struct {
+	ID          string   `json:"eventID"`
+	MessageID   string   `json:"messageID"`
+	Type        int      `json:"type"`
+	TPSP        int64    `json:"tpspId"`
+	Groups      []string `json:"groups"`
+	Mailbox     string   `json:"messageType"`
+	Description string   `json:"smtpDescription"`
+	At          int64    `json:"submittedAt"` // UNIX seconds
+}
+
 // timeline is the part of a message's timeline that tests read.
 type timeline struct {
 	State   string  `json:"state"`

@@ -243,18 +243,6 @@ func (d *day) sendAgain(t *testing.T, o *order) {
 	}
 }
 
-// listed is an event in the account's list.
-type listed struct {
-	ID          string   `json:"eventID"`
-	MessageID   string   `json:"messageID"`
-	Type        int      `json:"type"`
-	TPSP        int64    `json:"tpspId"`
-	Groups      []string `json:"groups"`
-	Mailbox     string   `json:"messageType"`
-	Description string   `json:"smtpDescription"`
-	At          int64    `json:"submittedAt"` // UNIX seconds
-}
-
 // counter is the counter of the statistics that an event is counted by.
 func (e *listed) counter() string {
 	if e.Type == 62 { // relayed by nobody
