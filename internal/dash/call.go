@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"time"
 
 	"github.com/waypost-mail/waypost"
 )
@@ -70,6 +72,48 @@ func (d *Dash) do(ctx context.Context, actor waypost.APIKey, method, path string
 		return fmt.Errorf("read the answer to %s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// send makes a request whose body is bytes of the person's own, such as a
+// file, and reads the answer as call does. The body is not kept in memory.
+func (d *Dash) send(v *visit, sub int64, path string, body io.Reader, out any) error {
+	r, err := d.foreign(v, sub, http.MethodPost, path, body)
+	if err != nil {
+		return err
+	}
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	d.cfg.API.ServeHTTP(w, r)
+	if w.status >= http.StatusBadRequest {
+		return refusal(w)
+	}
+	if err := json.Unmarshal(w.body.Bytes(), out); err != nil {
+		return fmt.Errorf("read the answer to POST %s: %w", path, err)
+	}
+	return nil
+}
+
+// pipe hands an answer of the API on to the person as it is made: a file of
+// whatever length.
+func (d *Dash) pipe(v *visit, sub int64, path string) error {
+	r, err := d.foreign(v, sub, http.MethodGet, path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	_ = http.NewResponseController(v.w).SetWriteDeadline(time.Time{}) // it takes as long as it takes
+	d.cfg.API.ServeHTTP(v.w, r)
+	return nil
+}
+
+// foreign is a request of a sub-account's whose body or answer is no JSON of
+// ours.
+func (d *Dash) foreign(v *visit, sub int64, method, path string, body io.Reader) (*http.Request, error) {
+	actor := waypost.APIKey{Kind: waypost.KeySubAccount, Account: v.account(), SubAccount: sub, Hint: v.person.Email, Created: v.person.Created}
+	r, err := http.NewRequestWithContext(d.cfg.As(v.ctx(), actor), method, "http://dashboard/api/v1"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("request %s %s: %w", method, path, err)
+	}
+	r.RemoteAddr = "127.0.0.1:0"
+	return r, nil
 }
 
 func refusal(w *recorder) error {

@@ -16,7 +16,13 @@ type screen struct {
 	Role  waypost.Role // the least role that is shown the line; "" : RoleViewer
 
 	Routes []route
+	// File is the pattern of the route that takes a file: its handler reads the
+	// body itself, after the role was held against the route's.
+	File string
 }
+
+// takesFile tells whether a route reads the body of its request itself.
+func (s *screen) takesFile(pattern string) bool { return s != nil && s.File == pattern && pattern != "" }
 
 // route is one request that a screen answers.
 type route struct {
@@ -38,6 +44,8 @@ func rail() []*screen {
 		&providersScreen,
 		&domainsScreen,
 		&poolsScreen,
+		&suppressionsScreen,
+		&webhooksScreen,
 		&subAccountsScreen,
 		&keysScreen,
 		&peopleScreen,
@@ -75,7 +83,7 @@ func (d *Dash) answer(s *screen, rt route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := d.visit(w, r)
 		v.screen = s
-		if r.Method == http.MethodPost {
+		if r.Method == http.MethodPost && !s.takesFile(rt.Pattern) {
 			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 			if err := readForm(r); err != nil {
 				d.fault(v, err)
