@@ -22,7 +22,9 @@ type screen struct {
 }
 
 // takesFile tells whether a route reads the body of its request itself.
-func (s *screen) takesFile(pattern string) bool { return s != nil && s.File == pattern && pattern != "" }
+func (s *screen) takesFile(pattern string) bool {
+	return s != nil && s.File == pattern && pattern != ""
+}
 
 // route is one request that a screen answers.
 type route struct {

@@ -85,6 +85,7 @@ func Busy(ctx context.Context, s store.Store, now time.Time, perDay int) (*Scene
 	c.do("default pool", func() error { return s.SetDefaultPool(ctx, c.Account.ID, c.Sub.ID, c.Pools[0].ID) })
 	c.history(perDay, [5]int{944, 21, 9, 6, 20})
 	c.hour(220, []int{0, 0, 1, 2})
+	c.settings()
 	c.stories()
 	return c, c.err
 }
