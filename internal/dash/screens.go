@@ -46,6 +46,7 @@ func rail() []*screen {
 		&providersScreen,
 		&domainsScreen,
 		&poolsScreen,
+		&templatesScreen,
 		&suppressionsScreen,
 		&webhooksScreen,
 		&subAccountsScreen,
