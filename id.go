@@ -41,9 +41,16 @@ var ErrUUID = errors.New("not a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxx
 // accepts every version, because programs written for other systems keep ids
 // of version 4.
 func ParseUUID(s string) (UUID, error) {
-	var u UUID
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+	u, ok := parseUUID(s)
+	if !ok {
 		return UUID{}, fmt.Errorf("%q: %w", clip(s, 40), ErrUUID)
+	}
+	return u, nil
+}
+
+func parseUUID(s string) (u UUID, ok bool) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return UUID{}, false
 	}
 	bad := byte(0)
 	for i, at := range uuidDigits {
@@ -51,10 +58,7 @@ func ParseUUID(s string) (UUID, error) {
 		u[i] = high<<4 | low
 		bad |= high | low
 	}
-	if bad > 15 {
-		return UUID{}, fmt.Errorf("%q: %w", s, ErrUUID)
-	}
-	return u, nil
+	return u, bad <= 15
 }
 
 // uuidDigits is where the two digits of each byte stand in the canonical form.

@@ -2,6 +2,7 @@ package waypost
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -43,43 +44,63 @@ func ParseReturnPath(address string) (ReturnPath, error) {
 // because a mail server on the way may wrap it (SRS) or append to it. Domain
 // is whatever follows the @ directly, and empty when something else follows.
 func FindReturnPath(sender string) (ReturnPath, bool) {
-	const mark = "bounces+"
+	r, rest, ok := findReturnPath(sender)
+	if ok && strings.HasPrefix(rest, "@") {
+		r.Domain = strings.ToLower(rest[1:])
+	}
+	return r, ok
+}
+
+// FindReturnPathUUID is FindReturnPath for a caller that reads a log and needs
+// the message alone.
+func FindReturnPathUUID(sender string) (UUID, bool) {
+	r, _, ok := findReturnPath(sender)
+	return r.UUID, ok
+}
+
+const returnPathMark = "bounces+"
+
+// findReturnPath gives what it found without its domain, and what follows it.
+func findReturnPath(sender string) (r ReturnPath, rest string, ok bool) {
+	if strings.HasPrefix(sender, returnPathMark) { // as it mostly is
+		if r, rest, ok = cutReturnPath(sender); ok {
+			return r, rest, true
+		}
+	}
 	for plus := -1; ; {
 		i := strings.IndexByte(sender[plus+1:], '+') // rare, unlike the letters before it
 		if i < 0 {
-			return ReturnPath{}, false
+			return ReturnPath{}, "", false
 		}
 		plus += 1 + i
-		at := plus + 1 - len(mark)
+		at := plus + 1 - len(returnPathMark)
 		if at < 0 {
 			continue
 		}
-		if r, rest, ok := cutReturnPath(sender[at:]); ok {
-			if strings.HasPrefix(rest, "@") {
-				r.Domain = strings.ToLower(rest[1:])
-			}
-			return r, true
+		if r, rest, ok = cutReturnPath(sender[at:]); ok {
+			return r, rest, true
 		}
 	}
 }
 
 // cutReturnPath reads bounces+{uuid}+{sub-account} from the start of s.
 func cutReturnPath(s string) (r ReturnPath, rest string, ok bool) {
-	const mark = "bounces+"
+	const mark = returnPathMark
 	if len(s) < len(mark)+36+2 || s[len(mark)+36] != '+' || s[:len(mark)] != mark && !strings.EqualFold(s[:len(mark)], mark) {
 		return r, "", false
 	}
-	u, err := ParseUUID(s[len(mark) : len(mark)+36])
-	if err != nil {
+	u, ok := parseUUID(s[len(mark) : len(mark)+36])
+	if !ok {
 		return r, "", false
 	}
 	digits := s[len(mark)+37:]
-	n := 0
-	for n < len(digits) && digits[n] >= '0' && digits[n] <= '9' {
-		n++
+	id, n := int64(0), 0
+	for ; n < len(digits) && digits[n] >= '0' && digits[n] <= '9'; n++ {
+		if id = 10*id + int64(digits[n]-'0'); id > math.MaxInt32 {
+			return r, "", false
+		}
 	}
-	id, err := strconv.ParseInt(digits[:n], 10, 32)
-	if err != nil || id < 1 {
+	if id < 1 {
 		return r, "", false
 	}
 	return ReturnPath{UUID: u, SubAccount: id}, digits[n:], true

@@ -145,8 +145,8 @@ func (c *Correlator) fresh(k *key, f *mtalog.Fact) {
 		c.table.drop(e)
 	}
 	e := c.ensure(k)
-	if rp, ok := waypost.FindReturnPath(f.Sender); ok {
-		c.bind(e, rp.UUID, byReturnPath)
+	if u, ok := waypost.FindReturnPathUUID(f.Sender); ok {
+		c.bind(e, u, byReturnPath)
 	}
 	if f.Prev == "" {
 		return
@@ -167,9 +167,9 @@ func (c *Correlator) fresh(k *key, f *mtalog.Fact) {
 
 // sender takes in the queue manager's from= line, which comes with every attempt.
 func (c *Correlator) sender(k *key, f *mtalog.Fact) {
-	rp, ours := waypost.FindReturnPath(f.Sender)
+	named, ours := waypost.FindReturnPathUUID(f.Sender)
 	e := c.table.get(k)
-	if e != nil && (e.gone || ours && e.method == byReturnPath && e.uuid != rp.UUID) {
+	if e != nil && (e.gone || ours && e.method == byReturnPath && e.uuid != named) {
 		c.table.drop(e) // the id was given to another message and its arrival was not logged
 	}
 	e = c.ensure(k)
@@ -181,7 +181,7 @@ func (c *Correlator) sender(k *key, f *mtalog.Fact) {
 	}
 	switch {
 	case ours:
-		c.bind(e, rp.UUID, byReturnPath)
+		c.bind(e, named, byReturnPath)
 	case e.uuid.IsZero() && !e.null:
 		c.chainFromHeld(e)
 	}
@@ -228,8 +228,7 @@ func (c *Correlator) ensure(k *key) *entry {
 		e = c.table.add(k)
 		c.bound(e)
 	}
-	e.heard = c.clockMicros
-	c.table.touch(e)
+	c.table.hear(e, c.clockMicros)
 	return e
 }
 
@@ -246,7 +245,7 @@ func (c *Correlator) entering(k *key) *entry {
 // came from may still be on its way.
 func (c *Correlator) retire(e *entry) {
 	e.gone = true
-	c.table.gone = append(c.table.gone, goneID{e, e.serial, c.clockMicros})
+	c.table.leave(e, c.clockMicros)
 	c.table.sweep(c.clockMicros-2*c.opts.Hold.Microseconds(), c.clockMicros-c.opts.MaxAge.Microseconds())
 }
 

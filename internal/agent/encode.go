@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/binary"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -15,12 +16,21 @@ type encoder struct {
 	stamp  [19]byte // 2006-01-02T15:04:05
 }
 
+// head is how every event begins, with room for its two ids.
+const head = `{"event_id":"................................","message_id":"........-....-....-....-............","event_type":"`
+
+// Where the digits of the ids stand in head.
+const (
+	eventIDAt   = len(`{"event_id":"`)
+	messageIDAt = eventIDAt + 32 + len(`","message_id":"`)
+)
+
 // append appends an event.
 func (enc *encoder) append(b []byte, e *Event) []byte {
 	it := &e.Item
-	b = appendEventID(append(b, `{"event_id":"`...), &e.UUID, it)
-	b = e.UUID.AppendTo(append(b, `","message_id":"`...))
-	b = append(append(append(b, `","event_type":"`...), it.EventType...), '"') // a word of ours
+	b = append(b, head...)
+	putIDs(b[len(b)-len(head):], e)
+	b = append(append(b, it.EventType...), '"') // a word of ours
 	b = appendField(b, `,"recipient":"`, it.Recipient)
 	if !it.Timestamp.IsZero() {
 		b = enc.time(append(b, `,"timestamp":"`...), it.Timestamp.Time)
@@ -33,6 +43,24 @@ func (enc *encoder) append(b []byte, e *Event) []byte {
 	b = appendField(b, `,"queue_id":"`, string(it.QueueID))
 	b = appendField(b, `,"relay":"`, it.Relay)
 	return append(b, '}')
+}
+
+// putIDs writes the ids of e into a copy of head.
+func putIDs(b []byte, e *Event) {
+	first, second := eventID(&e.UUID, &e.Item)
+	id := b[eventIDAt : eventIDAt+32]
+	putHex(id, first)
+	putHex(id[16:], second)
+	// xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx
+	id = b[messageIDAt : messageIDAt+36]
+	var digits [32]byte
+	putHex(digits[:], binary.BigEndian.Uint64(e.UUID[0:]))
+	putHex(digits[16:], binary.BigEndian.Uint64(e.UUID[8:]))
+	copy(id[0:8], digits[0:8])
+	copy(id[9:13], digits[8:12])
+	copy(id[14:18], digits[12:16])
+	copy(id[19:23], digits[16:20])
+	copy(id[24:36], digits[20:32])
 }
 
 // time appends RFC 3339 with microseconds, in UTC, and a quote.
@@ -48,6 +76,9 @@ func (enc *encoder) time(b []byte, t time.Time) []byte {
 		copy(enc.stamp[:], text)
 	}
 	b = append(append(b, enc.stamp[:]...), '.')
+	if t.Nanosecond() < 1000 { // most logs have no fraction
+		return append(b, `000000Z"`...)
+	}
 	micros := t.Nanosecond() / 1000
 	for unit := 100_000; unit > 0; unit /= 10 {
 		b = append(b, byte('0'+micros/unit%10))
@@ -64,16 +95,17 @@ func appendField(b []byte, name, value string) []byte {
 	return append(appendText(append(b, name...), value), '"')
 }
 
-// plain tells whether JSON takes s as it is: eight bytes at a time.
+// plain tells whether JSON takes s as it is: eight bytes at a time, without a
+// look at the result before the end, as nearly all texts are plain.
 func plain(s string) bool {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	odd := uint64(0)
 	for ; len(s) >= 8; s = s[8:] {
-		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		quote, slash := x^('"'*ones), x^('\\'*ones)
-		if (x|(x-0x20*ones)|(quote-ones)|(slash-ones))&tops != 0 {
-			return false
-		}
+		x := word(s)
+		odd |= x | (x - 0x20*ones) | (x ^ '"'*ones - ones) | (x ^ '\\'*ones - ones)
+	}
+	if odd&tops != 0 {
+		return false
 	}
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -86,7 +118,7 @@ func plain(s string) bool {
 // appendText escapes what JSON asks for (RFC 8259, section 7); bytes that are
 // not UTF-8 become U+FFFD.
 func appendText(b []byte, s string) []byte {
-	const hexDigits = "0123456789abcdef"
+	const digits = "0123456789abcdef"
 	if plain(s) {
 		return append(b, s...)
 	}
@@ -102,7 +134,7 @@ func appendText(b []byte, s string) []byte {
 			if c == '"' || c == '\\' {
 				b = append(b, '\\', c)
 			} else {
-				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+				b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
 			}
 			i++
 			start = i

@@ -43,18 +43,18 @@ func (c *Correlator) sent(e *entry, f *mtalog.Fact, now time.Time) {
 			return
 		}
 	}
-	it := itemOf(f, waypost.ReportDelivered)
 	switch c.judge(e, f) {
 	case hop:
 		c.counts.Hops++
 	case unsure:
-		h := hold{key: e.key, uuid: e.uuid, method: e.method, next: strings.Clone(string(f.Next)), item: it}
+		h := hold{key: e.key, uuid: e.uuid, method: e.method, next: strings.Clone(string(f.Next))}
+		fillItem(&h.item, f, waypost.ReportDelivered)
 		if young := c.table.youngest(&e.uuid); young != nil && young != e {
 			h.other = young.queue()
 		}
 		c.hold(h, now)
 	case delivery:
-		c.final(e, it, now)
+		c.final(e, f, waypost.ReportDelivered, now)
 	}
 }
 
@@ -158,7 +158,7 @@ func (c *Correlator) release(h hold) {
 			return
 		}
 	}
-	c.emit(h.uuid, h.method, h.item)
+	*c.event(h.uuid, h.method) = h.item
 }
 
 // boundWhileHeld looks what the message of e, just learned, explains: a sent
@@ -168,7 +168,7 @@ func (c *Correlator) boundWhileHeld(e *entry) {
 	kept := c.held[:0]
 	for _, h := range c.held {
 		if h.orphan && h.key == e.key {
-			c.emit(e.uuid, e.method, h.item)
+			*c.event(e.uuid, e.method) = h.item
 			continue
 		}
 		if !h.orphan && h.key != e.key && h.uuid == e.uuid {

@@ -25,12 +25,15 @@ func recipientOf(f *mtalog.Fact) string {
 	return clip(f.Recipient, maxItemWord)
 }
 
-func itemOf(f *mtalog.Fact, word string) waypost.ReportItem {
-	return waypost.ReportItem{
-		EventType: word, Recipient: recipientOf(f), Timestamp: waypost.Timestamp{Time: f.Time},
-		SMTPCode: f.Code, EnhancedCode: clip(f.Enhanced, maxItemWord), SMTPDescription: clip(f.Description, maxItemText),
-		QueueID: waypost.QueueID(f.Queue), Relay: clip(f.Relay, maxItemWord),
-	}
+// fillItem makes it what f says; it has neither of its ids yet.
+func fillItem(it *waypost.ReportItem, f *mtalog.Fact, word string) {
+	it.EventID, it.MessageID, it.EventType = "", "", word
+	it.Recipient = recipientOf(f)
+	it.Timestamp.Time = f.Time
+	it.SMTPCode, it.EnhancedCode = f.Code, clip(f.Enhanced, maxItemWord)
+	it.SMTPDescription = clip(f.Description, maxItemText)
+	it.QueueID = waypost.QueueID(f.Queue)
+	it.Relay = clip(f.Relay, maxItemWord)
 }
 
 // clip cuts a text to n bytes, not inside a letter.
@@ -57,22 +60,25 @@ func cloneItem(it waypost.ReportItem) waypost.ReportItem {
 func (e *Event) Clone() waypost.ReportItem {
 	it := cloneItem(e.Item)
 	it.MessageID = e.UUID.String()
-	it.EventID = string(appendEventID(nil, &e.UUID, &it))
+	var id [32]byte
+	first, second := eventID(&e.UUID, &it)
+	putHex(id[:], first)
+	putHex(id[16:], second)
+	it.EventID = string(id[:])
 	return it
 }
 
-// appendEventID names an event so that the server recognises a repetition
-// (D-32): the same line gives the same id however often it is read, by this
-// release or another. It is 128 bits in hexadecimal, mixed from the message's
+// eventID names an event so that the server recognises a repetition (D-32):
+// the same line gives the same id however often it is read, by this release
+// or another. It is 128 bits, written in hexadecimal, mixed from the message's
 // random id, recipient, type, queue id and the time of the line.
-func appendEventID(b []byte, u *waypost.UUID, it *waypost.ReportItem) []byte {
+func eventID(u *waypost.UUID, it *waypost.ReportItem) (uint64, uint64) {
 	h := newDigest(u)
 	h.text(it.Recipient)
 	h.text(it.EventType)
 	h.text(string(it.QueueID))
 	h.word(uint64(it.Timestamp.UnixMicro()))
-	first, second := h.sum()
-	return appendHex(appendHex(b, first), second)
+	return h.sum()
 }
 
 // digest is a hash of 128 bits: two lanes, each a chain of 64 by 64 bit
@@ -107,8 +113,7 @@ func (h *digest) word(x uint64) {
 func (h *digest) text(s string) {
 	h.word(uint64(len(s)))
 	for ; len(s) >= 8; s = s[8:] {
-		h.word(uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56)
+		h.word(word(s))
 	}
 	last := uint64(0)
 	for i := range len(s) {
@@ -122,33 +127,41 @@ func (h *digest) sum() (uint64, uint64) {
 	return fold(a^oddB, b^oddA), fold(bits.RotateLeft64(a, 32)^oddA, b^oddB)
 }
 
-func appendHex(b []byte, x uint64) []byte {
-	const digits = "0123456789abcdef"
-	for shift := 60; shift >= 0; shift -= 4 {
-		b = append(b, digits[x>>shift&15])
-	}
-	return b
+// putHex writes the sixteen digits of x.
+func putHex(b []byte, x uint64) {
+	binary.BigEndian.PutUint64(b, hexDigits(uint32(x>>32)))
+	binary.BigEndian.PutUint64(b[8:], hexDigits(uint32(x)))
+}
+
+// hexDigits gives the eight digits of x, the first as the highest byte.
+func hexDigits(x uint32) uint64 {
+	const each = 0x0101010101010101
+	v := uint64(x)
+	v = (v | v<<16) & 0x0000ffff0000ffff
+	v = (v | v<<8) & 0x00ff00ff00ff00ff
+	v = (v | v<<4) & 0x0f0f0f0f0f0f0f0f
+	letter := (v + 6*each) >> 4 & each // 1 for ten and more
+	return v + '0'*each + letter*('a'-10-'0')
 }
 
 // reasonOf hashes what makes two deferrals the same for a reader: the codes
 // and the words, without words that hold a digit, as those name connections,
 // times and queue ids.
 func reasonOf(f *mtalog.Fact) uint64 {
-	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
-	h := uint64(offset)
-	add := func(s string) {
-		for i := range len(s) {
-			h = (h ^ uint64(s[i])) * prime
-		}
-		h = (h ^ ' ') * prime
-	}
-	add(f.Enhanced)
-	h = (h ^ uint64(f.Code)) * prime
+	h := newDigest(&waypost.UUID{})
+	h.text(f.Enhanced)
+	h.word(uint64(f.Code))
 	text := strings.TrimPrefix(f.Description, "delivery temporarily suspended: ")
-	for word := range strings.SplitSeq(text, " ") {
-		if !strings.ContainsAny(word, "0123456789") {
-			add(word)
+	for start, digit, i := 0, false, 0; i <= len(text); i++ {
+		if i < len(text) && text[i] != ' ' {
+			digit = digit || text[i]-'0' < 10
+			continue
 		}
+		if !digit {
+			h.text(text[start:i])
+		}
+		start, digit = i+1, false
 	}
-	return h
+	reason, _ := h.sum()
+	return reason
 }

@@ -20,6 +20,12 @@ const keyBytes = 32
 // makeKey packs a queue id; one that is longer than any mail server makes is
 // cut, which the parsers do not let happen.
 func makeKey(instance uint8, queue string) (k key) {
+	if n := len(queue); n >= 8 && n <= 16 { // as nearly all are
+		k[0] = word(queue)
+		k[1] = word(queue[n-8:]) >> (8 * uint(16-n))
+		k[3] = uint64(n)<<48 | uint64(instance)<<56
+		return k
+	}
 	var b [keyBytes]byte
 	n := copy(b[:mtalog.MaxQueueID], queue)
 	b[mtalog.MaxQueueID], b[mtalog.MaxQueueID+1] = uint8(n), instance
@@ -27,6 +33,13 @@ func makeKey(instance uint8, queue string) (k key) {
 		k[i] = binary.LittleEndian.Uint64(b[8*i:])
 	}
 	return k
+}
+
+// word reads the first eight bytes of s, the first as the lowest.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 func (k *key) bytes() (b [keyBytes]byte) {
@@ -62,47 +75,57 @@ func mix(a, b uint64) uint32 {
 }
 
 // index finds entries by a hash: open addressing with linear probing, at most
-// half full, and deletion that closes gaps. It keeps numbers of entries, not
-// pointers, so that the garbage collector need not look into it.
+// half full, and deletion that closes gaps. A slot keeps the hash beside the
+// number of its entry: a search touches hardly any entry but the one it looks
+// for, and the garbage collector need not look into it.
 type index struct {
-	slots []uint32 // number of an entry plus one; 0 is free
+	slots []slot
 	used  int
 }
 
+// slot is the number of an entry plus one, 0 where the slot is free, and
+// above that the entry's hash.
+type slot uint64
+
+func makeSlot(hash, number uint32) slot { return slot(hash)<<32 | slot(number+1) }
+
+func (s slot) hash() uint32   { return uint32(s >> 32) }
+func (s slot) number() uint32 { return uint32(s) - 1 }
+
 func (x *index) mask() uint32 { return uint32(len(x.slots) - 1) }
 
-// put adds an entry that is not in x; hashOf gives the hash of those that are.
-func (x *index) put(hash, number uint32, hashOf func(uint32) uint32) {
+// put adds an entry that is not in x.
+func (x *index) put(hash, number uint32) {
 	if 2*(x.used+1) > len(x.slots) {
 		old := x.slots
-		x.slots = make([]uint32, max(1024, 2*len(old)))
+		x.slots = make([]slot, max(1024, 2*len(old)))
 		for _, s := range old {
 			if s != 0 {
-				x.place(hashOf(s-1), s)
+				x.place(s)
 			}
 		}
 	}
 	x.used++
-	x.place(hash, number+1)
+	x.place(makeSlot(hash, number))
 }
 
-func (x *index) place(hash, slot uint32) {
-	i := hash & x.mask()
+func (x *index) place(s slot) {
+	i := s.hash() & x.mask()
 	for x.slots[i] != 0 {
 		i = (i + 1) & x.mask()
 	}
-	x.slots[i] = slot
+	x.slots[i] = s
 }
 
 // remove takes an entry out, when it is in x, and moves those behind it up
 // that would not be found any more.
-func (x *index) remove(hash, number uint32, hashOf func(uint32) uint32) {
+func (x *index) remove(hash, number uint32) {
 	if len(x.slots) == 0 {
 		return
 	}
-	mask := x.mask()
+	mask, gone := x.mask(), makeSlot(hash, number)
 	i := hash & mask
-	for x.slots[i] != number+1 {
+	for x.slots[i] != gone {
 		if x.slots[i] == 0 {
 			return
 		}
@@ -116,7 +139,7 @@ func (x *index) remove(hash, number uint32, hashOf func(uint32) uint32) {
 			if x.slots[j] == 0 {
 				return
 			}
-			if home := hashOf(x.slots[j]-1) & mask; (j-home)&mask >= (j-i)&mask {
+			if home := x.slots[j].hash() & mask; (j-home)&mask >= (j-i)&mask {
 				break
 			}
 		}

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -15,12 +14,15 @@ func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
 		return // address verification and words of other systems
 	}
 	k := c.table.key(f.Instance, string(f.Queue))
-	known := c.table.get(&k) != nil
-	e := c.ensure(&k)
-	e.late = e.late || !known
+	e := c.table.get(&k)
+	if e == nil {
+		e = c.ensure(&k)
+		e.late = true
+	}
+	c.table.hear(e, c.clockMicros)
 	if f.Sender != "" && e.uuid.IsZero() {
-		if rp, ok := waypost.FindReturnPath(f.Sender); ok { // logged with every outcome by some
-			c.bind(e, rp.UUID, byReturnPath)
+		if u, ok := waypost.FindReturnPathUUID(f.Sender); ok { // logged with every outcome by some
+			c.bind(e, u, byReturnPath)
 		}
 	}
 	c.attempt(e, f, now)
@@ -31,10 +33,10 @@ func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
 
 // attempt judges one delivery attempt for an entry.
 func (c *Correlator) attempt(e *entry, f *mtalog.Fact, now time.Time) {
-	if rp, ok := waypost.FindReturnPath(f.Recipient); ok || e.null {
+	if u, ok := waypost.FindReturnPathUUID(f.Recipient); ok || e.null {
 		c.counts.Reports++
 		if parent := e.parent(); ok && parent != "" {
-			c.rescue(c.table.key(f.Instance, parent), rp.UUID)
+			c.rescue(c.table.key(f.Instance, parent), u)
 		}
 		return
 	}
@@ -45,7 +47,7 @@ func (c *Correlator) attempt(e *entry, f *mtalog.Fact, now time.Time) {
 		e.done++
 		e.bounced = true
 		c.settle(e, f.Recipient)
-		c.final(e, itemOf(f, waypost.ReportBounced), now)
+		c.final(e, f, waypost.ReportBounced, now)
 	case mtalog.Sent:
 		e.done++
 		c.settle(e, f.Recipient)
@@ -66,7 +68,7 @@ func (c *Correlator) rescue(k key, u waypost.UUID) {
 // remembers it: an expiry has no line of its own for each recipient.
 func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 	r := e.more()
-	i := slices.IndexFunc(r.deferred, func(d deferral) bool { return d.to == f.Recipient })
+	i := e.deferredAt(f.Recipient)
 	if i >= 0 && r.deferred[i].same(f) { // to the letter, as most are
 		r.deferred[i].round = e.round
 		c.counts.Repeated++
@@ -79,16 +81,13 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 			return
 		}
 		i = len(r.deferred)
-		r.deferred = append(r.deferred, deferral{to: strings.Clone(f.Recipient)})
+		r.deferred = append(r.deferred, deferral{})
 	} else {
 		c.addText(e, -r.deferred[i].size())
 	}
 	d := &r.deferred[i]
-	d.round, d.reason, d.code = e.round, reason, f.Code
-	keep(&d.recipient, recipientOf(f))
-	keep(&d.relay, clip(f.Relay, maxItemWord))
-	keep(&d.enhanced, clip(f.Enhanced, maxItemWord))
-	keep(&d.text, clip(f.Description, maxItemText))
+	d.keep(f)
+	d.round, d.reason = e.round, reason
 	c.addText(e, d.size())
 	switch {
 	case repeated:
@@ -96,7 +95,7 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 	case e.uuid.IsZero():
 		c.countUnknown(e.late)
 	default:
-		c.emit(e.uuid, e.method, itemOf(f, waypost.ReportDeferred))
+		c.emit(e, f, waypost.ReportDeferred)
 	}
 	c.bound(e)
 }
@@ -106,12 +105,24 @@ func (d *deferral) same(f *mtalog.Fact) bool {
 	return d.code == f.Code && d.text == f.Description && d.relay == f.Relay && d.enhanced == f.Enhanced && d.recipient == recipientOf(f)
 }
 
-// keep copies a text unless the same is there already: a message that waits
-// for days is refused for one reason.
-func keep(to *string, s string) {
-	if *to != s {
-		*to = strings.Clone(s)
+// keep copies what f says into one piece of memory.
+func (d *deferral) keep(f *mtalog.Fact) {
+	relay, enhanced, text := clip(f.Relay, maxItemWord), clip(f.Enhanced, maxItemWord), clip(f.Description, maxItemText)
+	orig := ""
+	if f.OrigTo != "" {
+		orig = recipientOf(f)
 	}
+	all := f.Recipient + relay + enhanced + text + orig
+	cut := func(s string) string {
+		part := all[:len(s)]
+		all = all[len(s):]
+		return part
+	}
+	d.to, d.relay, d.enhanced, d.text = cut(f.Recipient), cut(relay), cut(enhanced), cut(text)
+	if d.recipient = all; orig == "" {
+		d.recipient = clip(d.to, maxItemWord)
+	}
+	d.code = f.Code
 }
 
 // bound forgets the ids heard of least lately while there are too many, or
@@ -134,12 +145,9 @@ func (c *Correlator) addText(e *entry, n int) {
 
 // settle forgets the deferral of a recipient that got a final outcome.
 func (c *Correlator) settle(e *entry, to string) {
-	for i := range e.deferrals() {
-		if d := &e.rest.deferred[i]; d.to == to {
-			c.addText(e, -d.size())
-			e.rest.deferred = slices.Delete(e.rest.deferred, i, i+1)
-			return
-		}
+	if i := e.deferredAt(to); i >= 0 {
+		c.addText(e, -e.rest.deferred[i].size())
+		e.rest.deferred = slices.Delete(e.rest.deferred, i, i+1)
 	}
 }
 
@@ -153,8 +161,8 @@ func (c *Correlator) expired(k *key, f *mtalog.Fact) {
 		return
 	}
 	e = c.ensure(k)
-	if rp, ok := waypost.FindReturnPath(f.Sender); ok {
-		c.bind(e, rp.UUID, byReturnPath)
+	if u, ok := waypost.FindReturnPathUUID(f.Sender); ok {
+		c.bind(e, u, byReturnPath)
 	}
 	if f.Recipient == "" {
 		e.expired = true
@@ -169,8 +177,8 @@ func (c *Correlator) expired(k *key, f *mtalog.Fact) {
 
 // expiredOne reports the one recipient that an expiry names.
 func (c *Correlator) expiredOne(e *entry, f *mtalog.Fact) {
-	i := slices.IndexFunc(e.deferrals(), func(d deferral) bool { return d.to == f.Recipient })
-	_, report := waypost.FindReturnPath(f.Recipient)
+	i := e.deferredAt(f.Recipient)
+	_, report := waypost.FindReturnPathUUID(f.Recipient)
 	switch {
 	case report || e.null:
 		c.counts.Reports++
@@ -179,7 +187,7 @@ func (c *Correlator) expiredOne(e *entry, f *mtalog.Fact) {
 	case i >= 0:
 		c.softBounce(e, &e.rest.deferred[i], f.Time)
 	default:
-		c.emit(e.uuid, e.method, itemOf(f, waypost.ReportSoftBounced))
+		c.emit(e, f, waypost.ReportSoftBounced)
 	}
 	c.settle(e, f.Recipient)
 }
@@ -208,11 +216,11 @@ func (c *Correlator) giveUp(e *entry, at time.Time) {
 
 // softBounce reports a recipient that was given up, with its last reason.
 func (c *Correlator) softBounce(e *entry, d *deferral, at time.Time) {
-	c.emit(e.uuid, e.method, waypost.ReportItem{
+	*c.event(e.uuid, e.method) = waypost.ReportItem{
 		EventType: waypost.ReportSoftBounced, Recipient: d.recipient, Timestamp: waypost.Timestamp{Time: at},
 		SMTPCode: d.code, EnhancedCode: d.enhanced, SMTPDescription: d.text, Relay: d.relay,
 		QueueID: waypost.QueueID(e.queue()),
-	})
+	}
 }
 
 // removed looks for outcomes whose lines were lost. A notification without a
@@ -235,12 +243,14 @@ func (c *Correlator) removed(e *entry, f *mtalog.Fact) {
 
 // final reports a final outcome, or holds it for a while when its message is
 // not known: a link from an earlier queue id may be about to name it.
-func (c *Correlator) final(e *entry, it waypost.ReportItem, now time.Time) {
+func (c *Correlator) final(e *entry, f *mtalog.Fact, word string, now time.Time) {
 	if e.uuid.IsZero() {
-		c.hold(hold{key: e.key, orphan: true, late: e.late, item: it}, now)
+		h := hold{key: e.key, orphan: true, late: e.late}
+		fillItem(&h.item, f, word)
+		c.hold(h, now)
 		return
 	}
-	c.emit(e.uuid, e.method, it)
+	c.emit(e, f, word)
 }
 
 // countUnknown counts an outcome without a message by its reason.
@@ -252,8 +262,13 @@ func (c *Correlator) countUnknown(late bool) {
 	}
 }
 
-// emit puts an item out under the message u.
-func (c *Correlator) emit(u waypost.UUID, m method, it waypost.ReportItem) {
+// emit puts out what f says of the message of e.
+func (c *Correlator) emit(e *entry, f *mtalog.Fact, word string) {
+	fillItem(c.event(e.uuid, e.method), f, word)
+}
+
+// event makes room for an item of the message u.
+func (c *Correlator) event(u waypost.UUID, m method) *waypost.ReportItem {
 	switch m {
 	case byReturnPath:
 		c.counts.ReturnPath++
@@ -265,7 +280,14 @@ func (c *Correlator) emit(u waypost.UUID, m method, it waypost.ReportItem) {
 		c.counts.Chain++
 	case unknown:
 	}
-	c.out = append(c.out, Event{u, it})
+	if n := len(c.out); n < cap(c.out) {
+		c.out = c.out[:n+1]
+	} else {
+		c.out = append(c.out, Event{})
+	}
+	ev := &c.out[len(c.out)-1]
+	ev.UUID = u
+	return &ev.Item
 }
 
 // Take gives the events since the last call; the slice is good until the next

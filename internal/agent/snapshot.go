@@ -27,7 +27,7 @@ func (c *Correlator) snapshot(w *writer) {
 	w.b = append(w.b, snapshotVersion)
 	w.time(c.clock)
 	w.uint(uint64(c.table.size()))
-	for e := c.table.first; e != nil; e = e.younger {
+	for e := c.table.oldest(); e != nil; e = c.table.at(e.younger) {
 		w.entry(e, c.table.instances)
 		w.spill()
 	}
@@ -67,9 +67,9 @@ func (c *Correlator) restore(r *reader, now time.Time) error {
 	if !r.ok() || len(r.b) > 0 {
 		return errSnapshot
 	}
-	for e := c.table.first; e != nil; e = e.younger {
+	for e := c.table.oldest(); e != nil; e = c.table.at(e.younger) {
 		if e.gone {
-			c.table.gone = append(c.table.gone, goneID{e, e.serial, e.heard})
+			c.table.leave(e, e.heard)
 		}
 	}
 	return nil
@@ -282,10 +282,7 @@ func (r *reader) entry(t *table) {
 	if e.rest != nil {
 		t.text += e.rest.text
 	}
-	t.links = max(t.links, e.linked)
-	if other := t.youngest(&u); !u.IsZero() && (other == nil || other.linked < e.linked) {
-		t.relink(e)
-	}
+	t.byUUID.links = max(t.byUUID.links, e.linked)
 }
 
 func (r *reader) hold(t *table) (h hold) {

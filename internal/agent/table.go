@@ -23,31 +23,31 @@ var methodNames = [...]string{"none", "return path", "header", "Message-ID", "re
 // String names the method for people.
 func (m method) String() string { return methodNames[m] }
 
-// entry is what is known about one queue id.
+// entry is what is known about one queue id. There may be 200,000 of them:
+// what is looked at with every line stands first.
 type entry struct {
 	key
 	uuid     waypost.UUID
-	keyHash  uint32
-	uuidHash uint32
-	number   uint32 // its place in the table's slab
+	heard    int64 // microseconds since 1970, to within hearing
+	rest     *rest // what few entries have
 	method   method
-	null     bool  // from=<>: a bounce notification, never an event
-	gone     bool  // removed; waits to be forgotten
-	notified bool  // a non-delivery notification was made
-	bounced  bool  // a recipient bounced, which explains a notification
-	expired  bool  // the expiry was reported
-	requeued bool  // postsuper -r
-	claimed  bool  // a sent line named this id as what its message goes on under
-	late     bool  // the first line about it was an outcome
-	left     int32 // recipients still to do at the last from= line
-	done     int32 // final outcomes since then
-	round    int32 // attempts: from= lines seen
-	serial   uint64
+	null     bool   // from=<>: a bounce notification, never an event
+	gone     bool   // removed; waits to be forgotten
+	notified bool   // a non-delivery notification was made
+	bounced  bool   // a recipient bounced, which explains a notification
+	expired  bool   // the expiry was reported
+	requeued bool   // postsuper -r
+	claimed  bool   // a sent line named this id as what its message goes on under
+	late     bool   // the first line about it was an outcome
+	left     int32  // recipients still to do at the last from= line
+	done     int32  // final outcomes since then
+	round    int32  // attempts: from= lines seen
+	keyHash  uint32 // of key
+	number   uint32 // its place in the table's slab
+	serial   uint32 // tells it from earlier uses of its place; 0 while it has none
 	linked   uint64 // when its message became known, as a serial number
-	heard    int64  // microseconds since 1970
-	rest     *rest  // what few entries have
 
-	older, younger *entry // in order of the last line about them
+	older, younger uint32 // neighbours in order of heard: number plus one, 0 for none
 }
 
 // rest is the part of an entry that only a notification or a deferral needs.
@@ -70,6 +70,20 @@ func (e *entry) deferrals() []deferral {
 		return nil
 	}
 	return e.rest.deferred
+}
+
+// deferredAt finds a recipient, as logged, among the deferrals; -1 when it is
+// not deferred.
+func (e *entry) deferredAt(to string) int {
+	if e.rest == nil {
+		return -1
+	}
+	for i := range e.rest.deferred {
+		if e.rest.deferred[i].to == to {
+			return i
+		}
+	}
+	return -1
 }
 
 func (e *entry) parent() string {
@@ -99,14 +113,14 @@ func (d *deferral) size() int {
 
 const maxDeferrals = 200 // recipients of one queue id whose deferral is remembered
 
-type goneID struct {
-	e      *entry
-	serial uint64 // of e then; another means that e is used again
-	at     int64
-}
-
 // slabSize is how many entries are allocated at once.
 const slabSize = 256
+
+// hearing is how exactly the time of the last line about a queue id is kept,
+// in microseconds. A message that passes through within a second, as most do,
+// then keeps its place in the order of age, which is a list whose neighbours
+// would have to be fetched from memory with every line.
+const hearing = 1_000_000
 
 // table holds the entries by queue id, by message and in order of age. Entries
 // stand in slabs and are used again, so that a log of any length makes no
@@ -115,13 +129,12 @@ type table struct {
 	slabs     [][]entry
 	free      []uint32
 	byKey     index
-	byUUID    index // the youngest queue id of each message
-	links     uint64
-	serial    uint64
+	byUUID    messages
+	serial    uint32
 	hot       *entry // found last
-	first     *entry // not heard of for longest
-	last      *entry
-	gone      []goneID
+	first     uint32 // not heard of for longest, to within hearing: number plus one
+	last      uint32
+	gone      leaving
 	text      int
 	instances []string
 	instance  uint8 // found last
@@ -135,6 +148,14 @@ func newTable() table { return table{} }
 
 func (t *table) entry(number uint32) *entry {
 	return &t.slabs[number/slabSize][number%slabSize]
+}
+
+// at follows a link between entries: a number plus one.
+func (t *table) at(link uint32) *entry {
+	if link == 0 {
+		return nil
+	}
+	return t.entry(link - 1)
 }
 
 // size is the number of entries.
@@ -170,16 +191,22 @@ func (t *table) get(k *key) *entry {
 		return nil
 	}
 	hash, mask := k.hash(), t.byKey.mask()
-	for i := hash & mask; t.byKey.slots[i] != 0; i = (i + 1) & mask {
-		if e := t.entry(t.byKey.slots[i] - 1); e.keyHash == hash && e.key == *k {
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := t.byKey.slots[i]
+		if s == 0 {
+			return nil
+		}
+		if s.hash() != hash {
+			continue
+		}
+		if e := t.entry(s.number()); e.key == *k {
 			t.hot = e
 			return e
 		}
 	}
-	return nil
 }
 
-func (t *table) oldest() *entry { return t.first }
+func (t *table) oldest() *entry { return t.at(t.first) }
 
 // add makes an entry for a key that has none.
 func (t *table) add(k *key) *entry {
@@ -192,17 +219,14 @@ func (t *table) add(k *key) *entry {
 	}
 	number := t.free[len(t.free)-1]
 	t.free = t.free[:len(t.free)-1]
-	t.serial++
+	t.serial = max(t.serial+1, 1) // 0 is no serial
 	e := t.entry(number)
 	*e = entry{key: *k, keyHash: k.hash(), number: number, serial: t.serial}
-	t.byKey.put(e.keyHash, number, t.keyHashOf)
+	t.byKey.put(e.keyHash, number)
 	t.hot = e
 	t.push(e)
 	return e
 }
-
-func (t *table) keyHashOf(number uint32) uint32  { return t.entry(number).keyHash }
-func (t *table) uuidHashOf(number uint32) uint32 { return t.entry(number).uuidHash }
 
 // find looks a queue id up in every instance.
 func (t *table) find(queue string) *entry {
@@ -220,7 +244,7 @@ func (t *table) find(queue string) *entry {
 
 // drop forgets an entry; e must not be used afterwards.
 func (t *table) drop(e *entry) {
-	t.byKey.remove(e.keyHash, e.number, t.keyHashOf)
+	t.byKey.remove(e.keyHash, e.number)
 	if t.hot == e {
 		t.hot = nil
 	}
@@ -232,89 +256,4 @@ func (t *table) drop(e *entry) {
 	}
 	e.serial = 0
 	t.free = append(t.free, e.number)
-}
-
-// youngest gives the youngest queue id of a message.
-func (t *table) youngest(u *waypost.UUID) *entry {
-	if t.byUUID.used == 0 {
-		return nil
-	}
-	mask := t.byUUID.mask()
-	for i := hashUUID(u) & mask; t.byUUID.slots[i] != 0; i = (i + 1) & mask {
-		if e := t.entry(t.byUUID.slots[i] - 1); e.uuid == *u {
-			return e
-		}
-	}
-	return nil
-}
-
-// link makes e the youngest queue id of its message.
-func (t *table) link(e *entry) {
-	t.links++
-	e.linked = t.links
-	t.relink(e)
-}
-
-func (t *table) relink(e *entry) {
-	if old := t.youngest(&e.uuid); old != nil {
-		t.unlink(old)
-	}
-	e.uuidHash = hashUUID(&e.uuid)
-	t.byUUID.put(e.uuidHash, e.number, t.uuidHashOf)
-}
-
-func (t *table) unlink(e *entry) {
-	if !e.uuid.IsZero() {
-		t.byUUID.remove(e.uuidHash, e.number, t.uuidHashOf)
-	}
-}
-
-func (t *table) push(e *entry) {
-	e.older, e.younger = t.last, nil
-	if t.last == nil {
-		t.first = e
-	} else {
-		t.last.younger = e
-	}
-	t.last = e
-}
-
-func (t *table) cut(e *entry) {
-	if e.older == nil {
-		t.first = e.younger
-	} else {
-		e.older.younger = e.younger
-	}
-	if e.younger == nil {
-		t.last = e.older
-	} else {
-		e.younger.older = e.older
-	}
-	e.older, e.younger = nil, nil
-}
-
-func (t *table) touch(e *entry) {
-	if t.last != e {
-		t.cut(e)
-		t.push(e)
-	}
-}
-
-const maxGone = 512 // removed ids that wait to be forgotten
-
-// sweep forgets ids removed before gone and ids not heard of since stale.
-// Both are microseconds since 1970.
-func (t *table) sweep(gone, stale int64) {
-	n := 0
-	for ; n < len(t.gone) && (t.gone[n].at < gone || len(t.gone)-n > maxGone); n++ {
-		if g := t.gone[n]; g.e.serial == g.serial && g.e.gone {
-			t.drop(g.e)
-		}
-	}
-	if t.gone = t.gone[n:]; len(t.gone) == 0 {
-		t.gone = nil
-	}
-	for t.first != nil && t.first.heard < stale {
-		t.drop(t.first)
-	}
 }
