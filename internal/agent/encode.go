@@ -98,21 +98,26 @@ func appendField(b []byte, name, value string) []byte {
 // plain tells whether JSON takes s as it is: eight bytes at a time, without a
 // look at the result before the end, as nearly all texts are plain.
 func plain(s string) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	odd := uint64(0)
-	for ; len(s) >= 8; s = s[8:] {
-		x := word(s)
-		odd |= x | (x - 0x20*ones) | (x ^ '"'*ones - ones) | (x ^ '\\'*ones - ones)
-	}
-	if odd&tops != 0 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			return false
+	if len(s) < 8 {
+		for i := range len(s) {
+			if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+				return false
+			}
 		}
+		return true
 	}
-	return true
+	const tops = 0x8080808080808080
+	odd := special(word(s[len(s)-8:]))
+	for ; len(s) >= 8; s = s[8:] {
+		odd |= special(word(s))
+	}
+	return odd&tops == 0
+}
+
+// special sets the top bit of a byte when one of the eight in x is escaped.
+func special(x uint64) uint64 {
+	const ones = 0x0101010101010101
+	return x | (x - ' '*ones) | (x ^ '"'*ones - ones) | (x ^ '\\'*ones - ones)
 }
 
 // appendText escapes what JSON asks for (RFC 8259, section 7); bytes that are

@@ -109,15 +109,20 @@ func (h *digest) word(x uint64) {
 }
 
 // text adds a text and its length, so that no two lists of texts run together
-// to the same bytes.
+// to the same bytes. Zeros follow the last bytes up to a whole word.
 func (h *digest) text(s string) {
 	h.word(uint64(len(s)))
+	all := s
 	for ; len(s) >= 8; s = s[8:] {
 		h.word(word(s))
 	}
 	last := uint64(0)
-	for i := range len(s) {
-		last |= uint64(s[i]) << (8 * i)
+	if len(all) >= 8 {
+		last = word(all[len(all)-8:]) >> (64 - 8*uint(len(s)))
+	} else {
+		for i := range len(s) {
+			last |= uint64(s[i]) << (8 * i)
+		}
 	}
 	h.word(last)
 }

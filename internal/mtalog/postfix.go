@@ -2,16 +2,22 @@ package mtalog
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"time"
 )
 
-// postfix reads the log of Postfix 2.3 and later, of any instance and with any syslog_name.
+// postfix reads the log of Postfix 2.3 and later, of any instance and with any syslog_name. It
+// remembers how the last line began that said something, as the next one mostly begins alike.
 type postfix struct {
 	clock    clock
 	tags     tags
+	leads    leads
 	host     string
-	stampLen int // of the last line that said something
+	stampLen int
+	begin    []byte // stamp and host, each with its blank; empty when the stamp has a fraction
+	at       time.Time
 }
 
 func newPostfix(o Options) *postfix {
@@ -23,25 +29,48 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 	if len(line) > MaxLine {
 		return false
 	}
+	if n := len(p.begin); n > 0 && len(line) > n && string(line[:n]) == string(p.begin) {
+		if t, text := p.leads.cut(line[n:]); t != nil {
+			if !p.say(t, skipBlanks(text), f) {
+				return false
+			}
+			f.Time, f.Host = p.at, p.host
+			return true
+		}
+	}
 	pre, ok := p.likeLast(line)
 	if !ok {
 		if pre, ok = cutPrefix(line); !ok {
 			return false
 		}
 	}
+	return p.parse(line, &pre, f)
+}
+
+// parse reads a line that was taken apart.
+func (p *postfix) parse(line []byte, pre *prefix, f *Fact) bool {
 	text := trimText(pre.text)
 	n := speaks(text)
 	if n == 0 {
 		return false
 	}
 	at, ok := p.clock.parse(pre.stamp)
-	if !ok || !pre.bareTag() || !p.read(p.tags.get(pre.tag), text, n, f) {
+	lead := pre.tag
+	if !ok || !pre.bareTag() {
+		return false
+	}
+	t := p.tags.get(pre.tag)
+	if !p.read(t, text, n, f) {
 		return false
 	}
 	if string(pre.host) != p.host {
 		p.host = clean(pre.host)
 	}
-	p.stampLen = len(pre.stamp)
+	p.leads.keep(lead, t)
+	p.stampLen, p.at, p.begin = len(pre.stamp), at, p.begin[:0]
+	if p.stampLen == 15 && len(pre.host) > 0 && line[0] != '<' {
+		p.begin = append(p.begin, line[:15+1+len(pre.host)+1]...)
+	}
 	f.Time, f.Host = at, p.host
 	return true
 }
@@ -71,13 +100,18 @@ func (p *postfix) ParseMessage(name string, t time.Time, text []byte, f *Fact) b
 	if len(text) > MaxLine || len(name) > MaxLine {
 		return false
 	}
-	text = trimText(text)
-	n := speaks(text)
-	if n == 0 || !p.read(p.tags.get([]byte(name)), text, n, f) {
+	if !p.say(p.tags.get([]byte(name)), text, f) {
 		return false
 	}
-	f.Time = t.UTC()
+	f.Host, f.Time = "", t.UTC()
 	return true
+}
+
+// say reads the text of a line of tag t.
+func (p *postfix) say(t *tag, text []byte, f *Fact) bool {
+	text = trimText(text)
+	n := speaks(text)
+	return n > 0 && p.read(t, text, n, f)
 }
 
 // trimText drops trailing blanks and unwraps `message repeated N times: [ text]` around an outcome.
@@ -99,7 +133,10 @@ const noQueue = "NOQUEUE"
 // speaks gives the length of the queue ID, or of noQueue, that text begins with, so that most
 // lines end here: 0 when there is none or nothing behind it.
 func speaks(text []byte) int {
-	n := queueIDLen(text)
+	n := shortIDLen(text)
+	if n == 0 {
+		n = queueIDLen(text)
+	}
 	if n == 0 && len(text) > len(noQueue) && string(text[:len(noQueue)]) == noQueue {
 		n = len(noQueue)
 	}
@@ -109,34 +146,48 @@ func speaks(text []byte) int {
 	return n
 }
 
-// read gives the fact of a text that speaks and whose queue ID has n letters.
+// read gives the fact of a text that speaks and whose queue ID has n letters. Of the fact it
+// leaves Time and Host to the caller.
 func (p *postfix) read(t *tag, text []byte, n int, f *Fact) bool {
 	body := text[n+2:]
 	removed := string(body) == "removed"
 	gone := removed || string(body) == "requeued"
+	known := string(text[:n]) != noQueue
 	switch {
-	case gone:
-		text = text[:n]
-	case body[0] == 't' || body[0] == 'f' && queueManager(t) || entryWord(body):
+	case gone, body[0] == 't', body[0] == 'f' && queueManager(t), entryWord(body):
 	default:
 		return false
 	}
-	*f = Fact{}
+	f.reset()
 	f.Tag, f.Instance, f.Process = t.whole, t.instance, t.process
-	s := view(text)
-	if f.Queue = QueueID(s[:n]); f.Queue == noQueue {
-		f.Queue = ""
-		return !gone && f.readReject(s[n+2:])
+	if known {
+		f.Queue = QueueID(share(text[:n]))
 	}
 	switch {
+	case !known:
+		return !gone && f.readReject(view(body))
 	case gone:
 		return f.readGone(removed)
 	case body[0] == 't':
-		return f.readOutcome(s[n+2:])
+		return f.readOutcome(view(body))
 	case body[0] == 'f':
-		return f.readSender(s[n+2:])
+		return f.readSender(view(body))
+	case body[0] == 'c':
+		return f.readClient(body)
 	}
-	return f.readEntry(s[n+2:])
+	return f.readEntry(view(body))
+}
+
+// reset clears what this parser's last line may have set, but for Time and Host. The kinds that
+// come with every message set little, and clearing all of a fact takes longer than reading them.
+func (f *Fact) reset() {
+	switch f.Kind {
+	case Fresh, MessageID, Sender, Removed:
+		f.Kind, f.Queue, f.Prev, f.MessageID = None, "", "", ""
+		f.Sender, f.Size, f.NRcpt = "", 0, 0
+	default:
+		*f = Fact{}
+	}
 }
 
 // queueManager reports whether the tag is a queue manager's: qmgr, oqmgr, nqmgr. A tag without a
@@ -218,6 +269,33 @@ func queueIDLen[T string | []byte](b T) int {
 		return 0
 	}
 	return n
+}
+
+// shortIDLen gives the length of a short queue ID and colon at the start of b, without the colon,
+// when both are within 16 bytes; 0 otherwise, which says nothing.
+func shortIDLen(b []byte) int {
+	if len(b) < 16 {
+		return 0
+	}
+	n := 0
+	if bad := notHex(binary.LittleEndian.Uint64(b)); bad != 0 {
+		n = bits.TrailingZeros64(bad) / 8
+	} else if bad = notHex(binary.LittleEndian.Uint64(b[8:])); bad != 0 {
+		n = 8 + bits.TrailingZeros64(bad)/8
+	}
+	if n < 6 || b[n] != ':' {
+		return 0
+	}
+	return n
+}
+
+// notHex sets the top bit of the lowest byte of x that is no upper-case hexadecimal digit; what it
+// says of the bytes above that one is void.
+func notHex(x uint64) uint64 {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	digit := (x + (0x80-'0')*ones) &^ (x + (0x80-'9'-1)*ones)
+	letter := (x + (0x80-'A')*ones) &^ (x + (0x80-'F'-1)*ones)
+	return (^(digit | letter) | x) & tops
 }
 
 // queueIDAfter gives the queue ID that follows the last mark in s; "" when none does.

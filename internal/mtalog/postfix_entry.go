@@ -1,6 +1,9 @@
 package mtalog
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // entryWords are the beginnings readEntry knows.
 var entryWords = [...]string{
@@ -32,12 +35,6 @@ func (f *Fact) readEntry(s string) bool {
 			f.MessageID = strings.TrimSuffix(strings.TrimPrefix(value, "<"), ">")
 			return f.MessageID != ""
 		}
-	case 'c':
-		if rest, ok := strings.CutPrefix(s, "client="); ok {
-			f.Kind = Fresh
-			f.Prev = queueIDAfter(rest, ", orig_queue_id=")
-			return true
-		}
 	case 'u':
 		return f.readPickup(s)
 	case 's':
@@ -56,6 +53,16 @@ func (f *Fact) readEntry(s string) bool {
 		}
 	}
 	return f.readReject(s)
+}
+
+// readClient reads `client=host[ip], orig_queue_id=OLD, ...`; without a comma there is nothing to
+// look for.
+func (f *Fact) readClient(b []byte) bool {
+	f.Kind = Fresh
+	if at := bytes.IndexByte(b, ','); at >= 0 {
+		f.Prev = queueIDAfter(view(b[at:]), ", orig_queue_id=")
+	}
+	return true
 }
 
 // readPickup reads `uid=0 from=<a> orig_id=OLD`; orig_id stands behind a requeue.

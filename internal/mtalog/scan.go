@@ -13,7 +13,19 @@ func view(b []byte) string {
 	if !printable(b) {
 		return clean(b)
 	}
+	return share(b)
+}
+
+// share is view for bytes that are known to be plain letters.
+func share(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+// word reads the first eight bytes of s, the first as the lowest.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // skipBlanks drops blanks from the start of b.
@@ -46,24 +58,27 @@ func clean(b []byte) string {
 	return out.String()
 }
 
-// printable reports whether b is plain ASCII without control characters, eight bytes at a time.
+// printable reports whether b is plain ASCII without control characters: eight bytes at a time,
+// without a look at the result before the end, as nearly all lines are.
 func printable(b []byte) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for len(b) >= 8 {
-		x := binary.LittleEndian.Uint64(b)
-		below := x - 0x20*ones
-		del := (x ^ 0x7f*ones) - ones
-		if (x|below|del)&tops != 0 {
-			return false
+	if len(b) < 8 {
+		for _, c := range b {
+			if c < ' ' || c >= 0x7f {
+				return false
+			}
 		}
-		b = b[8:]
+		return true
 	}
-	for _, c := range b {
-		if c < ' ' || c >= 0x7f {
-			return false
-		}
+	const tops, sixths, ones = 0x8080808080808080, 0x4040404040404040, 0x0101010101010101
+	x := binary.LittleEndian.Uint64(b[len(b)-8:])
+	over := x | (x + ones) // the top bit for 0x7f and above
+	under := x | x<<1      // the next one for ' ' and above
+	for ; len(b) >= 8; b = b[8:] {
+		x = binary.LittleEndian.Uint64(b)
+		over |= x | (x + ones)
+		under &= x | x<<1
 	}
-	return true
+	return over&tops == 0 && under&sixths == sixths
 }
 
 // cutAddress reads `<address>` at the start of s and gives the address and what follows. A local
