@@ -41,42 +41,48 @@ var ErrUUID = errors.New("not a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxx
 // accepts every version, because programs written for other systems keep ids
 // of version 4.
 func ParseUUID(s string) (UUID, error) {
-	u, ok := parseUUID(s)
-	if !ok {
+	var u UUID
+	if !u.parse(s) {
 		return UUID{}, fmt.Errorf("%q: %w", clip(s, 40), ErrUUID)
 	}
 	return u, nil
 }
 
-func parseUUID(s string) (u UUID, ok bool) {
+// parse reads eight digits at a time, as the agent meets two ids in the log
+// of every message. It leaves u undefined when it answers false.
+func (u *UUID) parse(s string) bool {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return UUID{}, false
+		return false
 	}
-	bad := byte(0)
-	for i, at := range uuidDigits {
-		high, low := hexValue[s[at]], hexValue[s[at+1]]
-		u[i] = high<<4 | low
-		bad |= high | low
-	}
-	return u, bad <= 15
+	a, bad0 := fromHex(letters4(s) | letters4(s[4:])<<32)
+	b, bad1 := fromHex(letters4(s[9:]) | letters4(s[14:])<<32)
+	c, bad2 := fromHex(letters4(s[19:]) | letters4(s[24:])<<32)
+	d, bad3 := fromHex(letters4(s[28:]) | letters4(s[32:])<<32)
+	binary.LittleEndian.PutUint64(u[0:], a|b<<32)
+	binary.LittleEndian.PutUint64(u[8:], c|d<<32)
+	return bad0|bad1|bad2|bad3 == 0
 }
 
-// uuidDigits is where the two digits of each byte stand in the canonical form.
-var uuidDigits = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+// letters4 gives the first four bytes of s, the first as the lowest.
+func letters4(s string) uint64 {
+	_ = s[3]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
+}
 
-// hexValue gives the value of a hexadecimal digit, 255 for any other byte.
-var hexValue = func() (t [256]byte) {
-	for i := range t {
-		t[i] = 255
-	}
-	for i, c := range []byte("0123456789abcdef") {
-		t[c] = byte(i)
-	}
-	for i, c := range []byte("ABCDEF") {
-		t[c] = byte(10 + i)
-	}
-	return t
-}()
+// fromHex gives the four bytes that eight hexadecimal digits stand for, the
+// first as the lowest in both. bad is not 0 when a byte of x is no digit.
+func fromHex(x uint64) (value, bad uint64) {
+	const each = 0x0101010101010101
+	lower := x | 0x20*each
+	letter := lower >> 6 & each // 1 where there may be a letter
+	v := lower&(0x0f*each) + 9*letter
+	bad = (v + '0'*each + ('a'-10-'0')*letter) ^ lower // neither '0'+v nor 'a'+v-10
+	bad |= v&(0x10*each) | (v+6*each)>>4&each ^ letter // 10 to 15 and a letter, or neither
+	bad |= ^x >> 5 & each &^ letter                    // a control character that 0x20 made a digit
+	v = (v<<4 | v>>8) & 0x00ff00ff00ff00ff
+	v = (v | v>>8) & 0x0000ffff0000ffff
+	return (v | v>>16) & 0xffffffff, bad
+}
 
 // String gives the canonical lower-case form.
 func (u UUID) String() string {

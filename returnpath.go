@@ -32,7 +32,8 @@ func (r ReturnPath) String() string {
 // ParseReturnPath reads an address that is exactly a return path. Case does
 // not matter: some mail servers fold the local part.
 func ParseReturnPath(address string) (ReturnPath, error) {
-	r, rest, ok := cutReturnPath(address)
+	var r ReturnPath
+	rest, ok := cutReturnPath(address, &r)
 	if !ok || !strings.HasPrefix(rest, "@") || CheckDomain(rest[1:]) != nil {
 		return ReturnPath{}, ErrReturnPath
 	}
@@ -44,64 +45,68 @@ func ParseReturnPath(address string) (ReturnPath, error) {
 // because a mail server on the way may wrap it (SRS) or append to it. Domain
 // is whatever follows the @ directly, and empty when something else follows.
 func FindReturnPath(sender string) (ReturnPath, bool) {
-	r, rest, ok := findReturnPath(sender)
-	if ok && strings.HasPrefix(rest, "@") {
+	var r ReturnPath
+	rest, ok := findReturnPath(sender, &r)
+	if !ok {
+		return ReturnPath{}, false
+	}
+	if strings.HasPrefix(rest, "@") {
 		r.Domain = strings.ToLower(rest[1:])
 	}
-	return r, ok
+	return r, true
 }
 
 // FindReturnPathUUID is FindReturnPath for a caller that reads a log and needs
 // the message alone.
 func FindReturnPathUUID(sender string) (UUID, bool) {
-	r, _, ok := findReturnPath(sender)
-	return r.UUID, ok
+	var r ReturnPath
+	if _, ok := findReturnPath(sender, &r); !ok {
+		return UUID{}, false
+	}
+	return r.UUID, true
 }
 
 const returnPathMark = "bounces+"
 
-// findReturnPath gives what it found without its domain, and what follows it.
-func findReturnPath(sender string) (r ReturnPath, rest string, ok bool) {
+// findReturnPath fills r without its domain and gives what follows it.
+func findReturnPath(sender string, r *ReturnPath) (rest string, ok bool) {
 	if strings.HasPrefix(sender, returnPathMark) { // as it mostly is
-		if r, rest, ok = cutReturnPath(sender); ok {
-			return r, rest, true
+		if rest, ok = cutReturnPath(sender, r); ok {
+			return rest, true
 		}
 	}
 	for plus := -1; ; {
 		i := strings.IndexByte(sender[plus+1:], '+') // rare, unlike the letters before it
 		if i < 0 {
-			return ReturnPath{}, "", false
+			return "", false
 		}
 		plus += 1 + i
 		at := plus + 1 - len(returnPathMark)
 		if at < 0 {
 			continue
 		}
-		if r, rest, ok = cutReturnPath(sender[at:]); ok {
-			return r, rest, true
+		if rest, ok = cutReturnPath(sender[at:], r); ok {
+			return rest, true
 		}
 	}
 }
 
 // cutReturnPath reads bounces+{uuid}+{sub-account} from the start of s.
-func cutReturnPath(s string) (r ReturnPath, rest string, ok bool) {
+func cutReturnPath(s string, r *ReturnPath) (rest string, ok bool) {
 	const mark = returnPathMark
 	if len(s) < len(mark)+36+2 || s[len(mark)+36] != '+' || s[:len(mark)] != mark && !strings.EqualFold(s[:len(mark)], mark) {
-		return r, "", false
+		return "", false
 	}
-	u, ok := parseUUID(s[len(mark) : len(mark)+36])
-	if !ok {
-		return r, "", false
+	if !r.UUID.parse(s[len(mark) : len(mark)+36]) {
+		return "", false
 	}
 	digits := s[len(mark)+37:]
 	id, n := int64(0), 0
 	for ; n < len(digits) && digits[n] >= '0' && digits[n] <= '9'; n++ {
 		if id = 10*id + int64(digits[n]-'0'); id > math.MaxInt32 {
-			return r, "", false
+			return "", false
 		}
 	}
-	if id < 1 {
-		return r, "", false
-	}
-	return ReturnPath{UUID: u, SubAccount: id}, digits[n:], true
+	r.SubAccount = id
+	return digits[n:], id > 0
 }

@@ -35,6 +35,28 @@ func TestUUID(t *testing.T) {
 	}
 }
 
+// TestParseUUIDByte puts every byte at every place of a good UUID.
+func TestParseUUIDByte(t *testing.T) {
+	const good = "018f3c7e-1111-7222-8333-01234567890F"
+	for at := range good {
+		for c := range 256 {
+			b := []byte(good)
+			b[at] = byte(c)
+			want := c == '-'
+			if good[at] != '-' {
+				want = strings.IndexByte("0123456789abcdefABCDEF", byte(c)) >= 0
+			}
+			u, err := waypost.ParseUUID(string(b))
+			if (err == nil) != want {
+				t.Fatalf("%q: %v", b, err)
+			}
+			if err == nil && u.String() != strings.ToLower(string(b)) {
+				t.Fatalf("%q was read as %s", b, u)
+			}
+		}
+	}
+}
+
 func TestCheckEmail(t *testing.T) {
 	good := func(s string) {
 		t.Helper()

@@ -151,12 +151,12 @@ func hexDigits(x uint32) uint64 {
 
 // reasonOf hashes what makes two deferrals the same for a reader: the codes
 // and the words, without words that hold a digit, as those name connections,
-// times and queue ids.
-func reasonOf(f *mtalog.Fact) uint64 {
+// times and queue ids. It is never 0.
+func reasonOf(enhanced string, code int, text string) uint64 {
 	h := newDigest(&waypost.UUID{})
-	h.text(f.Enhanced)
-	h.word(uint64(f.Code))
-	text := strings.TrimPrefix(f.Description, "delivery temporarily suspended: ")
+	h.text(enhanced)
+	h.word(uint64(code))
+	text = strings.TrimPrefix(text, "delivery temporarily suspended: ")
 	for start, digit, i := 0, false, 0; i <= len(text); i++ {
 		if i < len(text) && text[i] != ' ' {
 			digit = digit || text[i]-'0' < 10
@@ -168,5 +168,5 @@ func reasonOf(f *mtalog.Fact) uint64 {
 		start, digit = i+1, false
 	}
 	reason, _ := h.sum()
-	return reason
+	return max(reason, 1)
 }

@@ -13,7 +13,7 @@ import (
 // that the table needs no memory beside its entries, as words, so that keys
 // are compared in a few instructions: the letters from the lowest byte on,
 // zeros, and in the last two bytes their number and the instance.
-type key [4]uint64
+type key struct{ a, b, c, d uint64 }
 
 const keyBytes = 32
 
@@ -21,18 +21,16 @@ const keyBytes = 32
 // cut, which the parsers do not let happen.
 func makeKey(instance uint8, queue string) (k key) {
 	if n := len(queue); n >= 8 && n <= 16 { // as nearly all are
-		k[0] = word(queue)
-		k[1] = word(queue[n-8:]) >> (8 * uint(16-n))
-		k[3] = uint64(n)<<48 | uint64(instance)<<56
+		k.a = word(queue)
+		k.b = word(queue[n-8:]) >> (8 * uint(16-n))
+		k.d = uint64(n)<<48 | uint64(instance)<<56
 		return k
 	}
 	var b [keyBytes]byte
 	n := copy(b[:mtalog.MaxQueueID], queue)
 	b[mtalog.MaxQueueID], b[mtalog.MaxQueueID+1] = uint8(n), instance
-	for i := range k {
-		k[i] = binary.LittleEndian.Uint64(b[8*i:])
-	}
-	return k
+	at := binary.LittleEndian.Uint64
+	return key{at(b[0:]), at(b[8:]), at(b[16:]), at(b[24:])}
 }
 
 // word reads the first eight bytes of s, the first as the lowest.
@@ -43,8 +41,8 @@ func word(s string) uint64 {
 }
 
 func (k *key) bytes() (b [keyBytes]byte) {
-	for i := range k {
-		binary.LittleEndian.PutUint64(b[8*i:], k[i])
+	for i, x := range [4]uint64{k.a, k.b, k.c, k.d} {
+		binary.LittleEndian.PutUint64(b[8*i:], x)
 	}
 	return b
 }
@@ -55,11 +53,11 @@ func (k *key) queue() string {
 	return string(b[:b[mtalog.MaxQueueID]])
 }
 
-func (k *key) instance() uint8 { return uint8(k[3] >> 56) }
+func (k *key) instance() uint8 { return uint8(k.d >> 56) }
 
 // hash mixes all of a key.
 func (k *key) hash() uint32 {
-	return mix(k[0]^bits.RotateLeft64(k[2], 29), k[1]^bits.RotateLeft64(k[3], 31))
+	return mix(k.a^bits.RotateLeft64(k.c, 29), k.b^bits.RotateLeft64(k.d, 31))
 }
 
 // hashUUID mixes a message's id. The platform makes the ids and a sender can

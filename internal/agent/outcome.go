@@ -74,8 +74,7 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 		c.counts.Repeated++
 		return
 	}
-	reason := reasonOf(f)
-	repeated := i >= 0 && r.deferred[i].reason == reason
+	repeated, reason := false, uint64(0)
 	if i < 0 {
 		if len(r.deferred) >= maxDeferrals {
 			return
@@ -84,6 +83,8 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 		r.deferred = append(r.deferred, deferral{})
 	} else {
 		c.addText(e, -r.deferred[i].size())
+		reason = reasonOf(clip(f.Enhanced, maxItemWord), f.Code, clip(f.Description, maxItemText))
+		repeated = reason == r.deferred[i].why()
 	}
 	d := &r.deferred[i]
 	d.keep(f)
@@ -98,6 +99,14 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 		c.emit(e, f, waypost.ReportDeferred)
 	}
 	c.bound(e)
+}
+
+// why gives the reason of d, which few deferrals are asked for.
+func (d *deferral) why() uint64 {
+	if d.reason == 0 {
+		d.reason = reasonOf(d.enhanced, d.code, d.text)
+	}
+	return d.reason
 }
 
 // same tells whether f says nothing that d does not.

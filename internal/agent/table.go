@@ -54,12 +54,14 @@ type entry struct {
 type rest struct {
 	parent   string // of a notification: the queue id it speaks of
 	deferred []deferral
-	text     int // bytes of deferred
+	text     int         // bytes of deferred
+	room     [1]deferral // for deferred, as most messages have one recipient
 }
 
 func (e *entry) more() *rest {
 	if e.rest == nil {
 		e.rest = &rest{}
+		e.rest.deferred = e.rest.room[:0]
 	}
 	return e.rest
 }
@@ -102,7 +104,7 @@ type deferral struct {
 	text      string
 	code      int
 	round     int32  // of the entry, when it came
-	reason    uint64 // hash of what makes two deferrals the same
+	reason    uint64 // hash of what makes two deferrals the same; 0 before it is asked for
 }
 
 // size is the deferral's share of the bytes of text remembered: its words and
