@@ -177,6 +177,74 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// TestEvictionByAge evicts what was not heard of for longest, to the second.
+func TestEvictionByAge(t *testing.T) {
+	c := NewCorrelator(CorrelatorOptions{MaxEntries: 100})
+	hear := func(i int, after time.Duration) {
+		f := mtalog.Fact{
+			Kind: mtalog.Sender, Instance: "postfix", Time: corpusNow.Add(after), NRcpt: 1,
+			Queue: mtalog.QueueID(fmt.Sprintf("A%05d", i)), Sender: "a@sender.example",
+		}
+		c.Observe(&f, corpusNow)
+	}
+	for i := range 100 {
+		hear(i, 0)
+	}
+	for i := range 100 {
+		if i%2 == 0 {
+			hear(i, time.Duration(i)*time.Second)
+			hear(i, time.Duration(i)*time.Second+500*time.Millisecond)
+		}
+	}
+	for i := range 75 {
+		hear(1000+i, 200*time.Second)
+	}
+	for i := range 100 {
+		k := c.table.key("postfix", fmt.Sprintf("A%05d", i))
+		if kept := c.table.get(&k) != nil; kept != (i%2 == 0 && i >= 50) {
+			t.Errorf("id %d kept: %v", i, kept)
+		}
+	}
+}
+
+// TestYoungest compares an index by message that was kept from the beginning
+// with one that is made when it is first asked for.
+func TestYoungest(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	early, late := newTable(), newTable()
+	early.youngest(&waypost.UUID{1})
+	for range 2_000 {
+		k := early.key("postfix", fmt.Sprintf("A%05d", rnd.IntN(300)))
+		late.key("postfix", "")
+		u := waypost.UUID{1, byte(rnd.IntN(100))}
+		for _, table := range []*table{&early, &late} {
+			if e := table.get(&k); e == nil {
+				e = table.add(&k)
+				e.uuid = u
+				table.link(e)
+			}
+		}
+	}
+	found := 0
+	for i := range 100 {
+		u := waypost.UUID{1, byte(i)}
+		a, b := early.youngest(&u), late.youngest(&u)
+		if (a == nil) != (b == nil) || a != nil && a.key != b.key {
+			t.Fatalf("message %d: %v and %v", i, a, b)
+		}
+		if a == nil {
+			continue
+		}
+		found++
+		if early.drop(a); early.youngest(&u) != nil {
+			t.Fatalf("message %d is found after its youngest queue id was forgotten", i)
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d messages were looked up", found)
+	}
+}
+
 // TestHoldByWallClock releases a held outcome when no further line comes.
 func TestHoldByWallClock(t *testing.T) {
 	c := NewCorrelator(CorrelatorOptions{})

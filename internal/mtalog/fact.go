@@ -72,8 +72,8 @@ func (s Status) String() string {
 	return "unknown"
 }
 
-// Fact is what one line says. Parse overwrites all of it when it answers true and leaves it
-// undefined otherwise. Its strings share the memory of the line they were read from and are good
+// Fact is what one line says. Parse overwrites all that it ever set when it answers true and leaves
+// the fact undefined otherwise; so a fact belongs to one Parser, and nobody else writes to it. Its strings share the memory of the line they were read from and are good
 // until that memory is written to: what is kept beyond must be cloned, with QueueID.Clone,
 // strings.Clone or as a whole with [Fact.Clone].
 type Fact struct {

@@ -181,13 +181,12 @@ func (p *postfix) read(t *tag, text []byte, n int, f *Fact) bool {
 // reset clears what this parser's last line may have set, but for Time and Host. The kinds that
 // come with every message set little, and clearing all of a fact takes longer than reading them.
 func (f *Fact) reset() {
-	switch f.Kind {
-	case Fresh, MessageID, Sender, Removed:
-		f.Kind, f.Queue, f.Prev, f.MessageID = None, "", "", ""
-		f.Sender, f.Size, f.NRcpt = "", 0, 0
-	default:
+	if k := f.Kind; k != Fresh && k != MessageID && k != Sender && k != Removed {
 		*f = Fact{}
+		return
 	}
+	f.Kind, f.Queue, f.Prev, f.MessageID = None, "", "", ""
+	f.Sender, f.Size, f.NRcpt = "", 0, 0
 }
 
 // queueManager reports whether the tag is a queue manager's: qmgr, oqmgr, nqmgr. A tag without a

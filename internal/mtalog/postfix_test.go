@@ -2,6 +2,7 @@ package mtalog_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,6 +128,38 @@ func TestNoAllocations(t *testing.T) {
 	said := false
 	if n := testing.AllocsPerRun(100, func() { said = p.Parse(line, &f) }); n != 0 || said {
 		t.Errorf("an irrelevant line: %v allocations, said %v", n, said)
+	}
+}
+
+// TestParserMemory reads lines of every sort in many orders with one parser and one fact: what they
+// remember of earlier lines must not show. The yardstick is a parser and a fact for each line.
+func TestParserMemory(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "postfix", "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no goldens: %v", err)
+	}
+	lines := bytes.Split(generated(2), []byte("\n"))
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := bytes.Cut(raw, []byte(rule))
+		lines = append(lines, bytes.Split(head, []byte("\n"))...)
+	}
+	p := newParser(t, "postfix")
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var got mtalog.Fact
+	for range 10_000 {
+		line := lines[rnd.IntN(len(lines))]
+		if rnd.IntN(4) == 0 { // cut anywhere
+			line = line[:rnd.IntN(len(line)+1)]
+		}
+		var want mtalog.Fact
+		said := newParser(t, "postfix").Parse(line, &want)
+		if p.Parse(line, &got) != said || said && got != want {
+			t.Fatalf("%s\ngot  %+v\nwant %+v", line, got, want)
+		}
 	}
 }
 
