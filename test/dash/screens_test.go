@@ -24,6 +24,9 @@ func (b *tab) shot(name string) {
 	if err != nil {
 		b.t.Fatalf("screenshot %s: %v", name, err)
 	}
+	if png, err = shrink(png); err != nil {
+		b.t.Fatalf("screenshot %s: %v", name, err)
+	}
 	if err := os.WriteFile(filepath.Join(*screensDir, name+".png"), png, 0o644); err != nil {
 		b.t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("the address does not hold the filter: %s", got)
 	}
 	seen := map[string]bool{}
-	for page := 0; page < 3; page++ {
+	for page := range 3 {
 		rows := js[[]string](b, `[...document.querySelectorAll("#list tbody tr")].map(r => r.querySelector(".chip").textContent + r.querySelector("a.strong").href)`)
 		if len(rows) != 50 {
 			t.Fatalf("page %d has %d rows", page, len(rows))
