@@ -15,6 +15,9 @@
 //     changes things by calling the API in this process (call.go), so that
 //     validation, audit and tenancy have one place. What the API refuses is
 //     shown beside the form's field, with what was typed (form.go).
+//   - What cannot be undone is asked for by a page of its own (confirm.go), and
+//     a secret is shown once by another (keys.go), so that both work without
+//     JavaScript.
 //   - Charts are SVG drawn here, each with its numbers in a table (chart.go).
 //   - Parts of a page that are marked as live are read again when the stream
 //     /live says that something happened (live.go and assets/app.js).

@@ -124,7 +124,7 @@ func ago(t, now time.Time) string {
 
 // until says how far something is ahead, or that it is due.
 func until(t, now time.Time) string {
-	if !t.After(now) {
+	if t.Sub(now) < time.Second {
 		return "now"
 	}
 	return "in " + rough(t.Sub(now))

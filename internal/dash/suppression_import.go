@@ -63,7 +63,7 @@ func (d *Dash) importSuppressions(v *visit) error {
 		return errors.Join(errForm, err)
 	}
 	p := importPage{Form: filled()}
-	for n := 0; n < 10; n++ {
+	for range 10 {
 		part, err := parts.NextPart()
 		if errors.Is(err, io.EOF) {
 			break

@@ -126,18 +126,18 @@ func TestRoles(t *testing.T) {
 	h := open(t, busy)
 	b := newTab(t, h)
 	b.login("vera@example.com") // a viewer
-	for _, path := range []string{"/domains", "/domains/1", "/pools", "/pools/1", "/subaccounts", "/subaccounts/1", "/statistics"} {
+	for _, path := range []string{"/domains", "/domains/1", "/pools", "/pools/1", "/subaccounts", "/subaccounts/1", "/statistics", "/suppressions", "/webhooks", "/webhooks/1"} {
 		b.open(path)
 		if n := js[int](b, `document.querySelectorAll("main form[method=post], main .danger").length`); n != 0 {
 			t.Errorf("%s offers a viewer %d changes", path, n)
 		}
 	}
-	for _, path := range []string{"/keys", "/keys/new", "/pools/new", "/pools/1/edit", "/pools/1/delete", "/domains/1/delete", "/subaccounts/1/delete", "/audit", "/settings", "/people"} {
+	for _, path := range []string{"/keys", "/keys/new", "/pools/new", "/pools/1/edit", "/pools/1/delete", "/domains/1/delete", "/subaccounts/1/delete", "/suppressions/add", "/suppressions/import", "/webhooks/new", "/webhooks/1/secret/new", "/templates/new", "/templates/1/delete", "/audit", "/settings", "/people"} {
 		if got := js[int](b, `fetch(`+quote(path)+`).then(r => r.status)`); got != 403 {
 			t.Errorf("a viewer gets %d for %s", got, path)
 		}
 	}
-	for _, path := range []string{"/domains", "/domains/1/verify", "/domains/1/delete", "/pools", "/pools/1/edit", "/pools/1/delete", "/keys", "/subaccounts", "/subaccounts/1/block"} {
+	for _, path := range []string{"/domains", "/domains/1/verify", "/domains/1/delete", "/pools", "/pools/1/edit", "/pools/1/delete", "/keys", "/subaccounts", "/subaccounts/1/block", "/suppressions/add", "/suppressions/remove", "/suppressions/import", "/webhooks", "/webhooks/1/secret", "/webhooks/1/test", "/webhooks/1/replay", "/webhooks/1/delete", "/templates", "/templates/1", "/templates/1/delete"} {
 		if got := js[int](b, `fetch(`+quote(path)+`, {method: "POST"}).then(r => r.status)`); got != 403 {
 			t.Errorf("a viewer's POST to %s answers %d", path, got)
 		}

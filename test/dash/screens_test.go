@@ -44,6 +44,17 @@ func views(c *seed.Scene) []view {
 		{"providers", "/providers"},
 		{"provider", "/providers/" + id(c.Providers[0].ID)},
 		{"provider-form", "/providers/new"},
+		{"statistics", "/statistics"},
+		{"statistics-provider", "/statistics?by=provider"},
+		{"domains", "/domains"},
+		{"domain", "/domains/" + id(c.Domains[0].ID)},
+		{"pool", "/pools/4"},
+		{"pool-form", "/pools/4/edit"},
+		{"suppressions", "/suppressions"},
+		{"template", "/templates/1"},
+		{"webhook", "/webhooks/1"},
+		{"keys", "/keys"},
+		{"settings", "/settings"},
 	}
 }
 
