@@ -3,6 +3,7 @@ package dash_test
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,11 @@ func TestAccessible(t *testing.T) {
 			b.accessible("/login")
 			b.login(seed.Email)
 			list := []string{"/", "/start", "/messages", "/events", "/events?code=x", "/queue", "/providers", "/providers/new", "/people", "/profile", "/nothing"}
+			for _, path := range js[[]string](b, `[...document.querySelectorAll(".side nav li a")].map(a => a.pathname)`) {
+				if !slices.Contains(list, path) {
+					list = append(list, path) // every screen of the rail, those to come too
+				}
+			}
 			if name != "empty" {
 				list = append(list, "/providers/"+id(h.scene.Providers[0].ID), "/providers/"+id(h.scene.Providers[0].ID)+"/edit")
 				for _, kind := range []string{"story", "waiting", "CSHardBounced"} {
