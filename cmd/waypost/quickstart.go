@@ -88,6 +88,7 @@ func (q *quickstartCmd) show(ctx context.Context, h *quickHouse, v *quickView) e
 One mail for each outcome, from %s to NAME@%s.
 CSProcessed: accepted by the API. CSSent: taken by the mail server. CSDelivered, CSHardBounced,
 CSSoftBounced: what the recipient's server said, as the agent reads it in the mail server's log.
+CSOpen, CSClick, CSUnsubscribe: what a reader did.
 `, quickFrom, quickRecipients)
 	s := &quickShow{house: h, view: v, started: time.Now()}
 	if err := s.sendAll(ctx); err != nil {
@@ -114,7 +115,9 @@ CSSoftBounced: what the recipient's server said, as the agent reads it in the ma
 
 func (h *quickHouse) nextSteps(v *quickView) {
 	v.line(`
-API                   %[1]s/api/v1   (described at %[1]s/api/v1/openapi.json)
+dashboard             %[1]s   (makes your login at the first visit, for the password on the next line)
+dashboard password    %[6]s
+API                   %[1]s/api/v1   (described at %[1]s/docs/api)
 account API key       %[2]s   (header X-Account-ApiKey)
 sub-account API key   %[3]s   (header X-SubAccount-ApiKey)
 
@@ -125,8 +128,8 @@ Send the next mail; its way appears below:
     -H 'Content-Type: application/json' \
     -d '{"from":{"email":"%[4]s"},"to":[{"email":"deliver@%[5]s"}],"subject":"My first mail","textBody":"Hello"}'
 
-Other names in place of deliver: softbounce, deferred, refused, hardbounce+2.
-(hardbounce itself is on the suppression list since its bounce.)
+Other names in place of deliver: softbounce, deferred, refused, hardbounce+2, reader+2.
+(hardbounce and reader are on the suppression list: one bounced, the other unsubscribed.)
 
 All that is known of a message, by the messageId of the answer:
 
@@ -134,5 +137,5 @@ All that is known of a message, by the messageId of the answer:
     -H 'X-Account-ApiKey: %[2]s'
 
 Ctrl-C ends this installation.
-`, h.url, h.keys.AccountAPIKey, h.keys.SubAccountAPIKey, quickFrom, quickRecipients)
+`, h.url, h.keys.AccountAPIKey, h.keys.SubAccountAPIKey, quickFrom, quickRecipients, h.keys.DashboardPassword)
 }

@@ -75,7 +75,7 @@ func (c *quickClient) send(ctx context.Context, to, subject string) (string, err
 		"from": map[string]string{"email": quickFrom, "name": "Waypost quickstart"},
 		"to":   []any{map[string]any{"email": to, "customFields": map[string]string{"outcome": subject}}}, "subject": "Quickstart: {{outcome}}",
 		"textBody": "This mail shows the outcome {{outcome}}.\n",
-		"htmlBody": "<p>This mail shows the outcome <b>{{outcome}}</b>.</p>",
+		"htmlBody": `<p>This mail shows the outcome <b>{{outcome}}</b>.</p><p><a href="https://shop.example/welcome?from=quickstart">A link</a></p>`,
 	}, &answers)
 	switch {
 	case err != nil:

@@ -35,6 +35,7 @@ type quickHouse struct {
 	user     string // for AUTH, "" without
 	password string
 	newcomer chan waypost.UUID // messages that the mail server was offered
+	mailbox  quickMailbox      // of reader@
 }
 
 func (h *quickHouse) path(name string) string { return filepath.Join(h.dir, name) }
@@ -115,7 +116,7 @@ func (h *quickHouse) startRelay(ctx context.Context) error {
 	}
 	h.relay, h.user, h.password = l.Addr().String(), "quickstart", rand.Text()
 	mta := simulator.NewMTA(simulator.MTAConfig{
-		Hostname: "relay." + quickSender, MailLog: out, Username: h.user, Password: h.password, Seen: h.seen,
+		Hostname: "relay." + quickSender, MailLog: out, Username: h.user, Password: h.password, Seen: h.seen, Mailbox: h.mailbox.put,
 	})
 	h.parts.start(ctx, "mail server", func(ctx context.Context) error { return mta.Run(ctx, l) })
 	return nil
@@ -135,7 +136,7 @@ func (h *quickHouse) startPostfix(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.parts.start(ctx, "recipients' servers", func(ctx context.Context) error { return (&simulator.FarEnd{}).Run(ctx, far) })
+	h.parts.start(ctx, "recipients' servers", func(ctx context.Context) error { return (&simulator.FarEnd{Mailbox: h.mailbox.put}).Run(ctx, far) })
 	policy, err := listenLoopback(ctx)
 	if err != nil {
 		return err

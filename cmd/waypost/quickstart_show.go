@@ -17,10 +17,12 @@ type quickOutcome struct {
 	final    waypost.EventType // the end of its way
 	refused  bool              // the mail server refuses the first attempt
 	deferred bool              // the recipient's server defers the first attempt
+	reads    bool              // somebody opens it, follows its link, and unsubscribes
 }
 
 var quickOutcomes = []quickOutcome{
 	{local: "deliver", final: waypost.CSDelivered},
+	{local: "reader", final: waypost.CSDelivered, reads: true},
 	{local: "hardbounce", final: waypost.CSHardBounced},
 	{local: "softbounce", final: waypost.CSSoftBounced},
 	{local: "deferred", final: waypost.CSDelivered, deferred: true},
@@ -43,7 +45,11 @@ func (o *quickOutcome) expected() []string {
 	if o.deferred {
 		want = append(want, wordDeferral)
 	}
-	return append(want, o.final.String())
+	want = append(want, o.final.String())
+	if o.reads {
+		want = append(want, waypost.CSOpen.String(), waypost.CSClick.String(), waypost.CSUnsubscribe.String())
+	}
+	return want
 }
 
 // whatHappened lists what happened, each thing once, in the same words and order.
@@ -69,11 +75,26 @@ func whatHappened(t *api.Timeline) []string {
 }
 
 // atItsEnd tells whether nothing more is to come: the end of the message's way,
-// and the relay's own word, which may be stored after the agent's.
-func atItsEnd(t *api.Timeline) bool {
-	words := whatHappened(t)
+// the relay's own word, which may be stored after the agent's, and what its
+// reader does.
+func (w *watched) atItsEnd() bool {
+	words := whatHappened(&w.last)
 	if slices.Contains(words, waypost.CSDropped.String()) {
 		return true
+	}
+	if w.mail != nil && w.did == nil && w.reading == nil { // about to be read
+		return false
+	}
+	await := w.did
+	if w.reading != nil {
+		await = nil
+	} else if w.outcome != nil && w.outcome.reads {
+		await = []waypost.EventType{waypost.CSOpen, waypost.CSClick, waypost.CSUnsubscribe}
+	}
+	for _, e := range await {
+		if !slices.Contains(words, e.String()) {
+			return false
+		}
 	}
 	return slices.Contains(words, waypost.CSSent.String()) && slices.ContainsFunc(words, func(w string) bool {
 		e, ok := waypost.ParseEventType(w)
@@ -87,7 +108,10 @@ type watched struct {
 	outcome *quickOutcome // nil: sent by hand
 	last    api.Timeline
 	shown   map[string]bool
-	until   time.Time // of one sent by hand: when it is no longer looked at
+	until   time.Time           // of one sent by hand: when it is no longer looked at
+	mail    []byte              // as it arrived in the mailbox of reader@, nil when nobody reads it
+	did     []waypost.EventType // by the reader, nil before
+	reading error               // why the reader failed, nil otherwise
 }
 
 // good tells whether a message went the way it should.
@@ -108,6 +132,7 @@ const (
 	lookEvery    = 100 * time.Millisecond
 	maxByHand    = 100
 	byHandWithin = 10 * time.Minute
+	readAfter    = 2 * time.Second
 )
 
 func (s *quickShow) sendAll(ctx context.Context) error {
@@ -131,7 +156,7 @@ func (s *quickShow) watch(ctx context.Context, first bool) {
 	for {
 		open := 0
 		for _, w := range s.all {
-			if !atItsEnd(&w.last) {
+			if !w.atItsEnd() {
 				s.look(ctx, w)
 				open++
 			}
@@ -143,7 +168,7 @@ func (s *quickShow) watch(ctx context.Context, first bool) {
 			s.look(ctx, w)
 		}
 		now := time.Now()
-		s.byHand = slices.DeleteFunc(s.byHand, func(w *watched) bool { return atItsEnd(&w.last) || now.After(w.until) })
+		s.byHand = slices.DeleteFunc(s.byHand, func(w *watched) bool { return w.atItsEnd() || now.After(w.until) })
 		select {
 		case <-ctx.Done():
 			return
@@ -181,6 +206,23 @@ func (s *quickShow) look(ctx context.Context, w *watched) {
 			w.shown[mark] = true
 			s.view.entry(time.Since(s.started), &t, e)
 		}
+	}
+	s.read(ctx, w)
+}
+
+// read has reader@ read a message that is delivered, as soon as it can be a
+// person who does: what is clicked in the instant of arrival counts as a
+// program's.
+func (s *quickShow) read(ctx context.Context, w *watched) {
+	at := slices.IndexFunc(w.last.Entries, func(e api.TimelineEntry) bool { return e.Type == int(waypost.CSDelivered) })
+	if at < 0 || w.did != nil || w.reading != nil {
+		return
+	}
+	if w.mail == nil {
+		w.mail = s.house.mailbox.take(w.id)
+	}
+	if w.mail != nil && time.Since(w.last.Entries[at].At) > readAfter {
+		w.did, w.reading = s.house.client.read(ctx, w.mail)
 	}
 }
 
@@ -225,7 +267,10 @@ func (w *watched) fault(limit time.Duration) string {
 			parts = append(parts, "unexpected "+word)
 		}
 	}
-	if !atItsEnd(&w.last) {
+	if w.reading != nil {
+		parts = append(parts, fmt.Sprintf("the reader failed: %v", w.reading))
+	}
+	if !w.atItsEnd() {
 		parts = append(parts, fmt.Sprintf("not at its end after %s, state %q", limit, w.last.State))
 	}
 	return strings.Join(parts, ", ")

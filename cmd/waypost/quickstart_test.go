@@ -77,7 +77,10 @@ func wantOnce(t *testing.T, dir string, args ...string) {
 		`deferred +deferral +agent: 451 4\.7\.1 `,
 		`hardbounce +CSHardBounced +agent: 550 5\.1\.1 `,
 		`deliver +CSDelivered +agent: 250 2\.0\.0 `,
-		`5 of 5 outcomes are as they should be`,
+		`reader +CSOpen +reader: the image was loaded`,
+		`reader +CSClick +reader: followed the link to https://shop\.example/welcome\?from=quickstart`,
+		`reader +CSUnsubscribe +reader: left with one click`,
+		`6 of 6 outcomes are as they should be`,
 	} {
 		if !regexp.MustCompile(want).MatchString(shown) {
 			t.Errorf("the screen has nothing like %s", want)
@@ -229,6 +232,8 @@ func TestQuickSummary(t *testing.T) {
 	f("deliver", []string{"CSProcessed", "CSDropped"}, "no CSSent, no CSDelivered, unexpected CSDropped")
 	f("hardbounce", []string{"CSProcessed", "CSSent", "CSSoftBounced"}, "no CSHardBounced, unexpected CSSoftBounced")
 	f("softbounce", []string{"CSProcessed", "CSSent", "CSSoftBounced"}, "")
+	f("reader", []string{"CSProcessed", "CSSent", "CSDelivered", "CSOpen", "CSClick", "CSUnsubscribe"}, "")
+	f("reader", []string{"CSProcessed", "CSSent", "CSDelivered", "CSOpen"}, "no CSClick, no CSUnsubscribe, not at its end after 1m0s")
 	f("deferred", []string{"CSProcessed", "CSSent", "CSDelivered"}, "no deferral")
 	f("deferred", []string{"CSProcessed", "CSSent", "deferral", "CSDelivered"}, "")
 	f("refused", []string{"CSProcessed", "CSSent", "CSDelivered"}, "no refused attempt")

@@ -81,6 +81,8 @@ func saying(t *api.Timeline, e *api.TimelineEntry) string {
 	switch {
 	case e.Type == int(waypost.CSProcessed):
 		return "the API accepted it"
+	case e.Visit != nil:
+		return visitSaying(e)
 	case e.Kind == "attempt" && t.Waiting != nil && t.Waiting.Attempts == e.Attempt:
 		return fmt.Sprintf("mail server: %s; next attempt in %.1fs", text, max(0, time.Until(t.Waiting.Due).Seconds()))
 	case e.Source == string(waypost.SourceRelay) && e.Type != int(waypost.CSDropped):

@@ -15,6 +15,7 @@
 // stands behind a plus sign in it and whatever the domain:
 //
 //	deliver@     taken by the recipient's server
+//	reader@      the same; whoever plays the reader is given the mail
 //	hardbounce@  550 5.1.1, the mailbox does not exist
 //	softbounce@  552 5.2.2, the mailbox is full
 //	deferred@    451 4.7.1 at first, taken at the next attempt

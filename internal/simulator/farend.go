@@ -12,6 +12,10 @@ import (
 // FarEnd is the servers of the recipients: it answers each RCPT with the
 // outcome in the recipient's local part, and keeps nothing.
 type FarEnd struct {
+	// Mailbox, when not nil, is given each message for reader@. It must not
+	// block.
+	Mailbox func(sender string, mail []byte)
+
 	tally tally
 	taken atomic.Int64
 }
@@ -28,6 +32,7 @@ type farSession struct {
 	far    *FarEnd
 	leave  func()
 	sender string
+	reads  bool // a recipient is reader@
 }
 
 // Mail begins a message.
@@ -45,12 +50,19 @@ func (s *farSession) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	if r := answer(to, attempt); r.code != 250 {
 		return r.smtp()
 	}
+	s.reads = s.reads || localPart(to) == localReader
 	return nil
 }
 
-// Data takes the message and forgets it.
+// Data takes the message and forgets it, unless somebody reads it.
 func (s *farSession) Data(r io.Reader) error {
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	if s.reads && s.far.Mailbox != nil {
+		mail, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		s.far.Mailbox(s.sender, mail)
+	} else if _, err := io.Copy(io.Discard, r); err != nil {
 		return err
 	}
 	s.far.taken.Add(1)
@@ -58,7 +70,7 @@ func (s *farSession) Data(r io.Reader) error {
 }
 
 // Reset forgets the message begun.
-func (s *farSession) Reset() { s.sender = "" }
+func (s *farSession) Reset() { s.sender, s.reads = "", false }
 
 // Logout ends the session.
 func (s *farSession) Logout() error {

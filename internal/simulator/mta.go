@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +35,9 @@ type MTAConfig struct {
 	// Seen, when not nil, is told the envelope sender of every message offered,
 	// once per attempt. It must not block.
 	Seen func(sender string)
+	// Mailbox, when not nil, is given each message that arrives in the mailbox
+	// of reader@, before the log says so. It must not block.
+	Mailbox func(sender string, mail []byte)
 }
 
 // maxQueued is how many messages wait for delivery at most; more get 452.
@@ -85,6 +90,7 @@ type message struct {
 	recipients []string
 	size       int64
 	arrived    time.Time
+	content    []byte // kept for a reader, else nil
 }
 
 // accept logs the arrival of a message and starts its delivery.
@@ -118,6 +124,9 @@ func (m *MTA) deliver(ctx context.Context, msg *message) {
 		var again []string
 		for _, to := range msg.recipients {
 			r := answer(to, attempt)
+			if r.code == 250 && msg.content != nil && localPart(to) == localReader {
+				m.cfg.Mailbox(msg.sender, msg.content)
+			}
 			m.log.attempt(msg, to, r, m.queueID(time.Now()))
 			switch r.word() {
 			case "deferred":
@@ -201,12 +210,17 @@ func (s *mtaSession) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 
 // Data takes the message.
 func (s *mtaSession) Data(r io.Reader) error {
+	var kept bytes.Buffer
+	reads := s.mta.cfg.Mailbox != nil && slices.ContainsFunc(s.to, func(to string) bool { return localPart(to) == localReader })
+	if reads {
+		r = io.TeeReader(r, &kept)
+	}
 	body := &countingReader{r: r}
 	id := headerMessageID(body)
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		return err
 	}
-	return s.mta.accept(s.ctx, &message{sender: s.sender, messageID: id, recipients: s.to, size: body.n})
+	return s.mta.accept(s.ctx, &message{sender: s.sender, messageID: id, recipients: s.to, size: body.n, content: kept.Bytes()})
 }
 
 // Reset forgets the message begun.

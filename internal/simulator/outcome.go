@@ -42,6 +42,7 @@ const (
 	localSoftBounce = "softbounce"
 	localDeferred   = "deferred"
 	localRefused    = "refused"
+	localReader     = "reader" // delivered, and the mailbox is read
 )
 
 // answer is what the recipient's server says at RCPT to an attempt, counted

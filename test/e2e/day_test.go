@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,13 +20,16 @@ import (
 // What the day's mail says, and how its reader's program calls itself.
 const (
 	dayTarget  = `https://shop.example/a/path?q=1&r=%C3%BC#end`
+	dayHTML    = `<html><body><p>Hello {{first}}, <a href="https://shop.example/a/path?q=1&amp;r=%C3%BC#end">look</a> <a data-notrack href="https://shop.example/bare">bare</a></p></body></html>`
+	dayText    = "Hello {{first}}, look: " + dayTarget + "\n"
 	dayBrowser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 )
 
 // TestDay goes with a customer through a day: one call to three recipients and
-// its repetition, what arrives, a reader who opens, follows a link and
-// unsubscribes, a send to her that is refused, and then what the webhook was
-// told and the statistics count, against the list of events.
+// its repetition, a mail handed in over SMTP, what arrives, readers who open,
+// follow a link and unsubscribe, a send to one of them that is refused, and then
+// what the webhook was told and the statistics count, against the list of
+// events.
 func TestDay(t *testing.T) {
 	t.Parallel()
 	engines(t, func(t *testing.T, database string, ns func(testing.TB) nameserver, o postfixOptions) {
@@ -37,6 +42,7 @@ func TestDay(t *testing.T) {
 		}
 		d := &day{bed: b, site: "http://" + domains[0].Track.Host + "/track/tpsp/"}
 		d.sendOnce(t)
+		bySMTP := d.submit(t)
 		for i := range d.orders {
 			b.awaitEnd(t, &d.orders[i])
 		}
@@ -47,7 +53,10 @@ func TestDay(t *testing.T) {
 		}
 		d.checkArrived(t)
 		reader := &d.orders[0]
-		d.read(t, reader)
+		d.read(t, reader, d.mail[0])
+		if bySMTP {
+			d.read(t, &d.orders[len(d.orders)-1], d.mail[3])
+		}
 		d.sendAgain(t, reader)
 		all := d.everything(t)
 		hook.check(t, all)
@@ -76,8 +85,7 @@ func (d *day) sendOnce(t *testing.T) {
 	}
 	c := d.asSub("POST", "/api/v1/subaccount/email", m{
 		"from": m{"email": "news@" + senderName, "name": "The News"}, "to": to, "subject": "For {{first}}", "ippool": d.provider.Pool,
-		"htmlBody":   `<html><body><p>Hello {{first}}, <a href="` + html.EscapeString(dayTarget) + `">look</a> <a data-notrack href="https://shop.example/bare">bare</a></p></body></html>`,
-		"textBody":   "Hello {{first}}, look: " + dayTarget + "\n",
+		"htmlBody": dayHTML, "textBody": dayText,
 		"trackOpens": true, "trackClicks": true, "groups": []string{"spring", "shop"},
 	})
 	c.extra = map[string]string{"Idempotency-Key": "the order of today"}
@@ -103,6 +111,46 @@ func (d *day) sendOnce(t *testing.T) {
 		}
 		d.orders = append(d.orders, order{sent: a, kind: kindOf(a.To)})
 	}
+}
+
+// accepted is what SMTP submission answers.
+var accepted = regexp.MustCompile(`250 2\.0\.0 Accepted as ([0-9a-f-]{36})`)
+
+// submit hands in one more mail over SMTP, by swaks; false where that is not
+// installed.
+func (d *day) submit(t *testing.T) bool {
+	t.Helper()
+	swaks, ok := find("swaks")
+	if !ok {
+		t.Log("nothing is handed in over SMTP: swaks is not installed (Debian: apt-get install swaks)")
+		return false
+	}
+	var login struct{ Username, Password string }
+	made := d.ask(t, d.asSub("POST", "/api/v1/subaccount/smtp", m{"name": "shop"}))
+	if err := json.Unmarshal(made.body, &login); made.status != http.StatusCreated || err != nil || login.Password == "" {
+		t.Fatalf("credentials for SMTP: %d %v %s", made.status, err, made.body)
+	}
+	_, rest, _ := strings.Cut(d.proc.line(t, "ready http=", 0), " submission=")
+	host, port, err := net.SplitHostPort(strings.Fields(rest + " ")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := kindOf("ok-")
+	to := k.address("day", 4)
+	mail := strings.Join([]string{
+		"From: The Shop <news@" + senderName + ">", "To: " + to, "Subject: For {{first}}", "Message-ID: <order.18@shop.example>",
+		"X-Sendpost-IPPool: " + d.provider.Pool, "X-Sendpost-Groups: spring", `X-Sendpost-Custom-Fields: {"first": "Zoe 4"}`,
+		"MIME-Version: 1.0", `Content-Type: multipart/alternative; boundary="=="`, "",
+		"--==", "Content-Type: text/plain", "", dayText, "--==", "Content-Type: text/html", "", dayHTML, "--==--", "",
+	}, "\n")
+	out := mustRun(t, swaks, "--server", host, "--port", port, "--tls", "--auth", "PLAIN", "--auth-user", login.Username, "--auth-password", login.Password,
+		"--from", "anybody@shop.example", "--to", to, "--data", "@"+write(t, filepath.Join(t.TempDir(), "mail"), mail))
+	id := accepted.FindStringSubmatch(out)
+	if id == nil {
+		t.Fatalf("swaks was not told the message's id:\n%s", out)
+	}
+	d.orders = append(d.orders, order{sent: sent{To: to, MessageID: id[1]}, kind: k})
+	return true
 }
 
 // checkArrived looks at the mail at the far end: each once, signed, with our
@@ -131,20 +179,25 @@ func (d *day) checkArrived(t *testing.T) {
 		}
 		e.fieldIs(t, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 	}
-	if len(d.mail) != 3 {
-		t.Fatalf("%d messages arrived, want 3", len(d.mail))
+	if len(d.mail) != len(d.orders)-1 {
+		t.Fatalf("%d messages arrived, want %d", len(d.mail), len(d.orders)-1)
 	}
-	for i, e := range d.mail[:2] {
-		e.fieldIs(t, "Subject", fmt.Sprintf("For Zoë %d", i))
-		e.fieldIs(t, "Message-ID", "<"+d.orders[i].MessageID+"@sp-bounce."+senderName+">")
+	own := func(i int) string { return "<" + d.orders[i].MessageID + "@sp-bounce." + senderName + ">" }
+	names := []string{"Zoë 0", "Zoë 1", "", "Zoe 4"}
+	ids := []string{own(0), own(1), "<order.17@shop.example>", "<order.18@shop.example>"}
+	for i, e := range d.mail {
+		e.fieldIs(t, "Message-ID", ids[i])
+		if names[i] == "" { // text alone, without a link
+			continue
+		}
+		e.fieldIs(t, "Subject", "For "+names[i])
 		body := e.part(t, "text/html")
-		e.contains(t, body, fmt.Sprintf("Hello Zoë %d, ", i), `href="`+d.site+"click/", `<img src="`+d.site+"open/", `href="https://shop.example/bare"`)
-		e.contains(t, e.part(t, "text/plain"), fmt.Sprintf("Hello Zoë %d, look: %sclick/", i, d.site))
+		e.contains(t, body, "Hello "+names[i]+", ", `href="`+d.site+"click/", `<img src="`+d.site+"open/", `href="https://shop.example/bare"`)
+		e.contains(t, e.part(t, "text/plain"), "Hello "+names[i]+", look: "+d.site+"click/")
 		if bytes.Contains(body, []byte("q=1")) {
 			t.Errorf("%s: the link is not ours in %s", e.To, body)
 		}
 	}
-	d.mail[2].fieldIs(t, "Message-ID", "<order.17@shop.example>")
 	by := verifySignatures(t, d.ns, d.keyHost, senderName, raw)
 	t.Logf("DKIM signatures of %d messages verified by %s", len(raw), strings.Join(by, " and "))
 }
@@ -191,9 +244,9 @@ var (
 )
 
 // read is what a reader's programs do, and what must be known of it then.
-func (d *day) read(t *testing.T, o *order) {
+func (d *day) read(t *testing.T, o *order, e *received) {
 	t.Helper()
-	body := string(d.mail[0].part(t, "text/html"))
+	body := string(e.part(t, "text/html"))
 	link, image := dayLink.FindStringSubmatch(body), dayPixel.FindStringSubmatch(body)
 	if link == nil || image == nil {
 		t.Fatalf("no link or no pixel in %s", body)
@@ -204,7 +257,7 @@ func (d *day) read(t *testing.T, o *order) {
 	if a := d.visit(t, "GET", html.UnescapeString(link[1]), nil); a.status != http.StatusFound || a.header.Get("Location") != dayTarget {
 		t.Errorf("the link: %d to %q, want %q", a.status, a.header.Get("Location"), dayTarget)
 	}
-	leave := strings.Trim(d.mail[0].header.Get("List-Unsubscribe"), "<>")
+	leave := strings.Trim(e.header.Get("List-Unsubscribe"), "<>")
 	if a := d.visit(t, "POST", leave, url.Values{"List-Unsubscribe": {"One-Click"}}); a.status != http.StatusOK {
 		t.Errorf("unsubscribe: %d: %s", a.status, a.body)
 	}
