@@ -212,7 +212,7 @@ func (i *importing) flush() error {
 	if len(i.batch) == 0 {
 		return nil
 	}
-	added := 0
+	var added int
 	if i.out.DryRun {
 		emails := make([]string, len(i.batch))
 		for n := range i.batch {

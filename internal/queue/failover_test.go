@@ -124,7 +124,7 @@ func TestFailoverUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(events) == 0 || events[len(events)-1].Kind != waypost.BreakerOpened || !strings.Contains(events[len(events)-1].Text, "refused") {
+	if len(events) == 0 || events[len(events)-1].Kind != waypost.BreakerOpened || !strings.Contains(events[len(events)-1].Text, "no session came about") {
 		t.Errorf("events of the provider that was killed: %+v", events)
 	}
 }

@@ -186,8 +186,7 @@ func FuzzReader(f *testing.F) {
 			}
 			e, err := r.Next()
 			line := e.Line
-			var bad *LineError
-			if errors.As(err, &bad) {
+			if bad, ok := errors.AsType[*LineError](err); ok {
 				line = bad.Line
 			} else if err != nil {
 				return
