@@ -253,7 +253,10 @@ func (c *Correlator) retire(e *entry) {
 // other: a customer's own may hold a foreign UUID.
 func uuidOfMessageID(id string) (waypost.UUID, bool) {
 	const after = "@" + waypost.BounceLabel + "."
-	if len(id) < 36+len(after) || !strings.EqualFold(id[36:36+len(after)], after) {
+	if len(id) < 36+len(after) {
+		return waypost.UUID{}, false
+	}
+	if mark := id[36 : 36+len(after)]; mark != after && !strings.EqualFold(mark, after) {
 		return waypost.UUID{}, false
 	}
 	u, err := waypost.ParseUUID(id[:36])

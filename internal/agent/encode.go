@@ -48,19 +48,18 @@ func (enc *encoder) append(b []byte, e *Event) []byte {
 // putIDs writes the ids of e into a copy of head.
 func putIDs(b []byte, e *Event) {
 	first, second := eventID(&e.UUID, &e.Item)
-	id := b[eventIDAt : eventIDAt+32]
-	putHex(id, first)
-	putHex(id[16:], second)
-	// xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx
-	id = b[messageIDAt : messageIDAt+36]
-	var digits [32]byte
-	putHex(digits[:], binary.BigEndian.Uint64(e.UUID[0:]))
-	putHex(digits[16:], binary.BigEndian.Uint64(e.UUID[8:]))
-	copy(id[0:8], digits[0:8])
-	copy(id[9:13], digits[8:12])
-	copy(id[14:18], digits[12:16])
-	copy(id[19:23], digits[16:20])
-	copy(id[24:36], digits[20:32])
+	putHex(b[eventIDAt:], first)
+	putHex(b[eventIDAt+16:], second)
+	// xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx, eight digits at a time
+	id, order := b[messageIDAt:messageIDAt+36], binary.BigEndian
+	order.PutUint64(id, hexDigits(order.Uint32(e.UUID[0:])))
+	middle := hexDigits(order.Uint32(e.UUID[4:]))
+	order.PutUint32(id[9:], uint32(middle>>32))
+	order.PutUint32(id[14:], uint32(middle))
+	middle = hexDigits(order.Uint32(e.UUID[8:]))
+	order.PutUint32(id[19:], uint32(middle>>32))
+	order.PutUint32(id[24:], uint32(middle))
+	order.PutUint64(id[28:], hexDigits(order.Uint32(e.UUID[12:])))
 }
 
 // time appends RFC 3339 with microseconds, in UTC, and a quote.

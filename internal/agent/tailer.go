@@ -7,8 +7,10 @@ import (
 	"os"
 )
 
-// readBuffer is how much of a log is read at once, in bytes.
-const readBuffer = 256 << 10
+// readBuffer is how much of a log is read at once, in bytes: twice the longest
+// line a parser looks at, and little enough to be still in the processor's
+// cache when the lines are parsed.
+const readBuffer = 128 << 10
 
 // Tailer follows a log through rotation by renaming (with or without
 // compression), by copying and truncating, through deletion and re-creation,

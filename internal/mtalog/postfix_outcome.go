@@ -34,7 +34,9 @@ func (f *Fact) readOutcome(s string) bool {
 			if f.OrigTo, s, ok = cutAddress(s[len("orig_to="):]); !ok {
 				return false
 			}
-		default: // delays and what else there may be
+		case s[0] == 'd' && (strings.HasPrefix(s, "delay=") || strings.HasPrefix(s, "delays=")):
+			s = s[fieldEnd(s):]
+		default: // conn_use and what else there may be
 			if eq := strings.IndexByte(s[:min(len(s), maxFieldName+1)], '='); eq < 1 {
 				return false
 			}

@@ -36,7 +36,7 @@ func (ts *tags) get(b []byte) *tag {
 
 // leads remembers how lines begin behind the host, "postfix/smtp[2217]: ": the same few processes
 // write most of a log.
-type leads [256]lead
+type leads [1024]lead
 
 type lead struct {
 	text []byte
@@ -50,7 +50,7 @@ func (ls *leads) slot(text []byte) *lead {
 	if n < 8 {
 		return &ls[n]
 	}
-	return &ls[binary.LittleEndian.Uint64(text[n-8:])*odd>>56]
+	return &ls[binary.LittleEndian.Uint64(text[n-8:])*odd>>54]
 }
 
 // cut gives the tag that b begins with and the text behind it; nil when its lead is not known.
