@@ -51,6 +51,7 @@ func rail() []*screen {
 		&webhooksScreen,
 		&subAccountsScreen,
 		&keysScreen,
+		&smtpScreen,
 		&peopleScreen,
 		&auditScreen,
 		&settingsScreen,

@@ -132,7 +132,7 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%s offers a viewer %d changes", path, n)
 		}
 	}
-	for _, path := range []string{"/keys", "/keys/new", "/pools/new", "/pools/1/edit", "/pools/1/delete", "/domains/1/delete", "/subaccounts/1/delete", "/suppressions/add", "/suppressions/import", "/webhooks/new", "/webhooks/1/secret/new", "/templates/new", "/templates/1/delete", "/audit", "/settings", "/people"} {
+	for _, path := range []string{"/keys", "/keys/new", "/smtp", "/pools/new", "/pools/1/edit", "/pools/1/delete", "/domains/1/delete", "/subaccounts/1/delete", "/suppressions/add", "/suppressions/import", "/webhooks/new", "/webhooks/1/secret/new", "/templates/new", "/templates/1/delete", "/audit", "/settings", "/people"} {
 		if got := js[int](b, `fetch(`+quote(path)+`).then(r => r.status)`); got != 403 {
 			t.Errorf("a viewer gets %d for %s", got, path)
 		}
