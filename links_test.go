@@ -106,3 +106,29 @@ func TestLinksAreFollowed(t *testing.T) {
 		}
 	}
 }
+
+var decision = regexp.MustCompile(`\bD-[1-9][0-9]?\b`)
+
+// TestDecisionsAreListed wants every D-number of a comment in the table of
+// doc/architecture.md.
+func TestDecisionsAreListed(t *testing.T) {
+	text, err := os.ReadFile("doc/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, d := range decision.FindAllString(string(text), -1) {
+		listed[d] = true
+	}
+	eachFile(t, func(_, file string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range decision.FindAllString(string(text), -1) {
+			if !listed[d] {
+				t.Errorf("%s: %s is not in the table of doc/architecture.md", file, d)
+			}
+		}
+	})
+}

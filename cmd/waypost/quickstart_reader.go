@@ -141,13 +141,11 @@ func (c *quickClient) visit(ctx context.Context, method, at string, want int) er
 
 // visitSaying says what the reader did.
 func visitSaying(e *api.TimelineEntry) string {
-	what := "reader: left with one click"
-	switch waypost.EventType(e.Type) {
-	case waypost.CSOpen:
-		what = "reader: the image was loaded"
-	case waypost.CSClick:
-		what = "reader: followed the link to " + e.Visit.URL
-	}
+	what := map[waypost.EventType]string{
+		waypost.CSOpen:        "reader: the image was loaded",
+		waypost.CSClick:       "reader: followed the link to " + e.Visit.URL,
+		waypost.CSUnsubscribe: "reader: left with one click",
+	}[waypost.EventType(e.Type)]
 	if e.Visit.Machine != "" {
 		what += "; counts as a program's, by the rule " + e.Visit.Machine
 	}

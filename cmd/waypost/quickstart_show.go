@@ -29,6 +29,9 @@ var quickOutcomes = []quickOutcome{
 	{local: "refused", final: waypost.CSDelivered, refused: true},
 }
 
+// readerEvents are what comes of a mail with a link that is read.
+var readerEvents = []waypost.EventType{waypost.CSOpen, waypost.CSClick, waypost.CSUnsubscribe}
+
 // The words of expected and got.
 const (
 	wordRefused  = "refused attempt"
@@ -47,7 +50,9 @@ func (o *quickOutcome) expected() []string {
 	}
 	want = append(want, o.final.String())
 	if o.reads {
-		want = append(want, waypost.CSOpen.String(), waypost.CSClick.String(), waypost.CSUnsubscribe.String())
+		for _, e := range readerEvents {
+			want = append(want, e.String())
+		}
 	}
 	return want
 }
@@ -82,16 +87,7 @@ func (w *watched) atItsEnd() bool {
 	if slices.Contains(words, waypost.CSDropped.String()) {
 		return true
 	}
-	if w.mail != nil && w.did == nil && w.reading == nil { // about to be read
-		return false
-	}
-	await := w.did
-	if w.reading != nil {
-		await = nil
-	} else if w.outcome != nil && w.outcome.reads {
-		await = []waypost.EventType{waypost.CSOpen, waypost.CSClick, waypost.CSUnsubscribe}
-	}
-	for _, e := range await {
+	for _, e := range w.awaited() {
 		if !slices.Contains(words, e.String()) {
 			return false
 		}
@@ -112,6 +108,21 @@ type watched struct {
 	mail    []byte              // as it arrived in the mailbox of reader@, nil when nobody reads it
 	did     []waypost.EventType // by the reader, nil before
 	reading error               // why the reader failed, nil otherwise
+}
+
+// awaited are the events that must come of the reader.
+func (w *watched) awaited() []waypost.EventType {
+	switch {
+	case w.reading != nil:
+		return nil
+	case w.did != nil:
+		return w.did
+	case w.mail != nil:
+		return []waypost.EventType{waypost.CSUnsubscribe}
+	case w.outcome != nil && w.outcome.reads:
+		return readerEvents
+	}
+	return nil
 }
 
 // good tells whether a message went the way it should.

@@ -81,7 +81,11 @@ func (d *day) sendOnce(t *testing.T) {
 	to := make([]m, len(kinds))
 	for i, name := range kinds {
 		k := kindOf(name)
-		to[i] = m{"email": k.address("day", i), "customFields": m{"first": fmt.Sprintf("Zoë %d", i)}}
+		address := k.address("day", i)
+		if i == 1 { // of another mailbox category
+			address = strings.Replace(address, k.domain, "gmail.com", 1)
+		}
+		to[i] = m{"email": address, "customFields": m{"first": fmt.Sprintf("Zoë %d", i)}}
 	}
 	c := d.asSub("POST", "/api/v1/subaccount/email", m{
 		"from": m{"email": "news@" + senderName, "name": "The News"}, "to": to, "subject": "For {{first}}", "ippool": d.provider.Pool,
@@ -296,16 +300,6 @@ func (d *day) sendAgain(t *testing.T, o *order) {
 	}
 }
 
-// counter is the counter of the statistics that an event is counted by.
-func (e *listed) counter() string {
-	if e.Type == 62 { // relayed by nobody
-		return "dropped"
-	}
-	return map[int]string{
-		58: "processed", 59: "sent", 60: "delivered", 63: "hardBounced", 64: "softBounced", 65: "opened", 66: "clicked", 67: "spam", 68: "unsubscribed",
-	}[e.Type]
-}
-
 // everything lists all events of the account, page by page.
 func (d *day) everything(t *testing.T) []listed {
 	t.Helper()
@@ -319,18 +313,6 @@ func (d *day) everything(t *testing.T) []listed {
 		}
 	}
 	return all
-}
-
-// tally is counters by what they are counted for.
-type tally map[string]map[string]int64
-
-func (n tally) add(key, counter string, by int64) {
-	if n[key] == nil {
-		n[key] = map[string]int64{}
-	}
-	if by != 0 {
-		n[key][counter] += by
-	}
 }
 
 // checkStatistics recounts the list and compares.
@@ -360,7 +342,7 @@ func (d *day) checkStatistics(t *testing.T, all []listed) {
 			got.add(s.Date, c, n)
 		}
 	}
-	t.Logf("%d events: %v", len(all), byProvider)
+	t.Logf("%d events: %v, by mailbox category %v", len(all), byProvider, byMailbox)
 	got.equal(t, "day", byDay)
 	for by, want := range map[string]tally{"provider": byProvider, "group": byGroup, "mailbox": byMailbox} {
 		var rows []struct {
@@ -377,20 +359,6 @@ func (d *day) checkStatistics(t *testing.T, all []listed) {
 			}
 		}
 		got.equal(t, by, want)
-	}
-}
-
-func (n tally) equal(t *testing.T, by string, want tally) {
-	t.Helper()
-	for _, both := range []tally{n, want} {
-		for key, counts := range both {
-			if len(counts) == 0 {
-				delete(both, key)
-			}
-		}
-	}
-	if a, b := fmt.Sprint(n), fmt.Sprint(want); a != b { // fmt sorts the keys of maps
-		t.Errorf("statistics by %s are\n%s, the events say\n%s", by, a, b)
 	}
 }
 

@@ -16,9 +16,9 @@
 // types of its own; dns.go serves the sender domain's records, by dnsmasq or by
 // a server in the test; postfix.go, rsyslog.go and sink.go are the mail system;
 // verify.go asks OpenDKIM and dkimpy about signatures; hook.go receives
-// webhooks; bed.go puts all of it together; outcome.go says what each kind of
-// recipient must lead to. The tests are in the files whose names end in
-// _test.go.
+// webhooks; tally.go recounts statistics; bed.go puts all of it together;
+// outcome.go says what each kind of recipient must lead to. The tests are in the
+// files whose names end in _test.go.
 //
 // Nothing waits for a fixed time: conditions are polled with deadlines that a
 // busy machine keeps too. The tests of the mail system run as root only,
