@@ -109,6 +109,12 @@ func (d *Dash) answer(s *screen, rt route) http.HandlerFunc {
 				return
 			}
 		}
+		if done, err := d.ask(v, rt.Pattern); done || err != nil {
+			if err != nil {
+				d.fault(v, err)
+			}
+			return
+		}
 		if err := rt.Handle(d, v); err != nil {
 			d.fault(v, err)
 		}

@@ -145,3 +145,25 @@ func TestRoles(t *testing.T) {
 	b.open("/domains/1")
 	b.sees(h.scene.Domains[0].Name)
 }
+
+// TestAskedWithoutScript: what cannot be undone is asked for by a page when no
+// script asked: nothing is changed until the answer.
+func TestAskedWithoutScript(t *testing.T) {
+	h := open(t, busy)
+	b := newTab(t, h)
+	b.login(seed.Email)
+	path := "/providers/" + id(h.scene.Providers[2].ID)
+	b.open(path)
+	js[bool](b, `document.querySelector('form[action$="/delete"]').removeAttribute("data-confirm"), true`)
+	b.press(`form[action$="/delete"] button`)
+	b.sees("Delete this provider?")
+	b.press("main a.button")
+	if got := js[string](b, "location.pathname"); got != path {
+		t.Errorf("to keep it leads to %s", got)
+	}
+	b.sees(h.scene.Providers[2].Name)
+	js[bool](b, `document.querySelector('form[action$="/delete"]').removeAttribute("data-confirm"), true`)
+	b.press(`form[action$="/delete"] button`)
+	b.press("button.danger")
+	b.sees("is deleted.")
+}

@@ -285,7 +285,7 @@ func TestInvited(t *testing.T) {
 	if got := ned.status("GET", "/start"); got != http.StatusForbidden {
 		t.Errorf("as a viewer: %d", got)
 	}
-	owner.ask("POST", "/people/"+at+"/delete", url.Values{})
+	owner.ask("POST", "/people/"+at+"/delete", url.Values{"sure": {"1"}})
 	if got := ned.status("GET", "/messages"); got != http.StatusSeeOther {
 		t.Errorf("once removed: %d", got)
 	}

@@ -52,6 +52,13 @@
       e.preventDefault();
       return;
     }
+    if (ask) { // the server asks whoever was not asked here
+      const sure = document.createElement('input');
+      sure.type = 'hidden';
+      sure.name = 'sure';
+      sure.value = '1';
+      e.target.append(sure);
+    }
     const slow = e.target.querySelector('[data-busy]');
     if (slow) {
       slow.textContent = slow.dataset.busy;
