@@ -42,7 +42,7 @@ func (d *Dash) smtp(v *visit) error {
 func (d *Dash) showSMTP(v *visit, status int, f *form) error {
 	p := smtpPage{Form: f}
 	var err error
-	if p.Sub, p.Subs, err = d.suppressSub(v, f); err != nil {
+	if p.Sub, p.Subs, err = d.chosenSub(v, f); err != nil {
 		return err
 	}
 	if err := d.call(v, p.Sub.ID, http.MethodGet, "/subaccount/smtp", nil, &p.Rows); err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/csv"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -303,64 +302,6 @@ func (d *Dash) statRows(v *visit, q *statQuery, days []store.DayStats) ([]statRo
 		return cmp.Or(cmp.Compare(b.Stat.Processed, a.Stat.Processed), cmp.Compare(b.Stat.All(), a.Stat.All()))
 	})
 	return rows, nil
-}
-
-// statChart draws the first lines of the table day by day.
-func (d *Dash) statChart(v *visit, q *statQuery, rows []statRow, days []store.DayStats) (*chart, error) {
-	c := &chart{Title: "Accepted per day", Lines: true, Points: dayNames(days)}
-	if q.By.Key == "code" {
-		c.Title = "Replies per day"
-	}
-	sq := store.StatQuery{Account: v.account(), SubAccount: q.Sub, Provider: q.Provider, From: q.From, To: q.To, By: q.By.By, PerDay: true}
-	at := map[string]int{}
-	for i, r := range rows[:min(len(rows), mostStatLine)] {
-		name := r.Name
-		if q.By.Key == "code" {
-			name = r.Key
-		}
-		at[r.Key] = i
-		sq.Keys = append(sq.Keys, r.Key)
-		c.Series = append(c.Series, series{Name: clip(name, 40), Class: fmt.Sprintf("c%d", i%colours), Values: make([]float64, len(days))})
-	}
-	found, err := d.cfg.Store.Breakdown(v.ctx(), sq)
-	if err != nil {
-		return nil, fmt.Errorf("read the counters per day by %s: %w", q.By.Key, err)
-	}
-	for _, r := range found {
-		i, known := at[r.Key]
-		day := int(r.Day.Sub(q.From).Hours() / 24)
-		if !known || day < 0 || day >= len(days) {
-			continue
-		}
-		n := counted(r.Counts)
-		value := n.Processed
-		if q.By.Key == "code" {
-			value = n.All()
-		}
-		c.Series[i].Values[day] = float64(value)
-	}
-	if len(rows) > mostStatLine {
-		c.Note = fmt.Sprintf("The first %d of %s.", mostStatLine, number(len(rows)))
-	}
-	return c.draw(), nil
-}
-
-// readChart is how many of the delivered were opened and clicked by people.
-func readChart(days []store.DayStats) *chart {
-	c := &chart{Title: "Opened and clicked, of the delivered", Lines: true, Unit: "%", Points: dayNames(days), Series: []series{{Name: "opened", Class: "c0"}, {Name: "clicked", Class: "c1"}}}
-	for _, day := range days {
-		n := counted(day.Counts)
-		share := func(part int64) float64 {
-			if n.Delivered == 0 {
-				return math.NaN()
-			}
-			return min(1, float64(part)/float64(n.Delivered))
-		}
-		c.Series[0].Values = append(c.Series[0].Values, share(n.UniqueOpen))
-		c.Series[1].Values = append(c.Series[1].Values, share(n.UniqueClick))
-	}
-	c.Note = "First opens and clicks by people; those of machines are left out."
-	return c.draw()
 }
 
 // statLink leads from a line to its events, where events can be found so.

@@ -41,7 +41,7 @@ const (
 )
 
 func (d *Dash) showImport(v *visit, status int, p importPage) error {
-	_, subs, err := d.suppressSub(v, p.Form)
+	_, subs, err := d.chosenSub(v, p.Form)
 	if err != nil {
 		return err
 	}

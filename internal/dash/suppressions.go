@@ -53,9 +53,9 @@ type suppressionRow struct {
 	Origin string // the message's page, "" without one
 }
 
-// suppressSub finds the sub-account that a page is about: the one named, or
+// chosenSub finds the sub-account that a page is about: the one named, or
 // the account's default.
-func (d *Dash) suppressSub(v *visit, f *form) (waypost.SubAccount, []option, error) {
+func (d *Dash) chosenSub(v *visit, f *form) (waypost.SubAccount, []option, error) {
 	sub, err := d.subOf(v, f.Get("sub"))
 	if err != nil {
 		return sub, nil, err
@@ -72,7 +72,7 @@ func (d *Dash) suppressions(v *visit) error {
 	f := newForm(v.r.URL.Query())
 	p := suppressionsPage{Form: f, Types: append([]option{{"", "all"}}, suppressTypes...), Filters: f.Get("q") != "" || f.Get("type") != ""}
 	var err error
-	if p.Sub, p.Subs, err = d.suppressSub(v, f); err != nil {
+	if p.Sub, p.Subs, err = d.chosenSub(v, f); err != nil {
 		return err
 	}
 	q := store.SuppressionQuery{SubAccount: p.Sub.ID, Search: clip(f.Get("q"), 320), Reasons: suppressReasons[f.Get("type")], Now: v.now, Before: formID(f, "before"), Limit: perPage + 1}
@@ -125,7 +125,7 @@ type suppressPage struct {
 }
 
 func (d *Dash) showSuppress(v *visit, status int, f *form) error {
-	_, subs, err := d.suppressSub(v, f)
+	_, subs, err := d.chosenSub(v, f)
 	if err != nil {
 		return err
 	}
