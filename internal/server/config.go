@@ -58,8 +58,7 @@ type Config struct {
 	Version string
 }
 
-// roles lists what a node can do. Those that this release does not have yet
-// are accepted, so that a configuration written for all of them starts.
+// roles lists what a node can do.
 var roles = []string{"api", "send", "bounce", "track", "webhook", "submission", "dash"}
 
 // Check finds mistakes before anything is started. Every error names the

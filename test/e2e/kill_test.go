@@ -13,11 +13,13 @@ import (
 )
 
 // The kill run: as many calls as it makes, recipients in each, and messages
-// that may be on their way to one provider at once: its SMTP sessions.
+// that a node may have in flight for one provider, those included that wait for
+// the commit of their outcome (queue.Config.InFlight). Each of them may be
+// relayed again after a kill; hardly more than one a session, of twenty, is.
 const (
 	killCalls    = 12
 	killEach     = 20
-	killInFlight = 20
+	killInFlight = 80
 )
 
 // callers send one call after the other and repeat, with new addresses, each
