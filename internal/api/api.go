@@ -159,7 +159,7 @@ func (j *jsonErrors) WriteHeader(status int) {
 	plain := strings.HasPrefix(j.Header().Get("Content-Type"), "text/plain")
 	if plain && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
 		j.took = true
-		e := fail(status, "there is no "+j.request.Method+" "+j.request.URL.Path)
+		e := fail(status, "there is no "+j.request.Method+" "+j.request.URL.Path+"; "+ReferencePath+" lists every operation")
 		if status == http.StatusMethodNotAllowed {
 			e = fail(status, j.request.URL.Path+" does not answer "+j.request.Method+"; see the Allow header")
 		}

@@ -189,8 +189,8 @@ func (m *EmailMessage) attachments(add adder) []waypost.Attachment {
 	for i := range m.Attachments {
 		a := &m.Attachments[i]
 		at := fmt.Sprintf("attachments[%d]", i)
-		if a.Filename == "" || len(a.Filename) > maxFilename || strings.ContainsAny(a.Filename, "\r\n\x00/\\") {
-			add(at+".filename", "must be a name of 1 to %d bytes without a path or line break", maxFilename)
+		if a.Filename == "" || utf8.RuneCountInString(a.Filename) > maxFilename || strings.ContainsAny(a.Filename, "\r\n\x00/\\") {
+			add(at+".filename", "must be a name of 1 to %d characters without a path or line break", maxFilename)
 		}
 		if strings.ContainsFunc(a.ContentType, isControl) || len(a.ContentType) > 255 {
 			add(at+".contentType", "must be a media type such as application/pdf")

@@ -74,6 +74,11 @@ func TestHostileContent(t *testing.T) {
 	if c := carried("from", map[string]any{"email": "x@example.com", "name": name}); c.From.Name != name {
 		t.Errorf("name %q", c.From.Name)
 	}
+	file := strings.Repeat("é", 251) + ".txt" // 255 characters, 506 bytes
+	if c := carried("attachments", []any{map[string]any{"filename": file, "content": ""}}); c.Attachments[0].Filename != file {
+		t.Errorf("file name %q", c.Attachments[0].Filename)
+	}
+	refused(sendCall, "attachments", []any{map[string]any{"filename": "é" + file, "content": ""}}, "attachments[0].filename", "255 characters")
 	data := []byte("\x00\xff\r\n.\r\n")
 	if c := carried("attachments", []any{map[string]any{"filename": "a", "content": base64.StdEncoding.EncodeToString(data)}}); string(c.Attachments[0].Data) != string(data) {
 		t.Errorf("attachment %q", c.Attachments[0].Data)

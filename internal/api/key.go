@@ -130,7 +130,11 @@ func (a *API) createKey(ctx context.Context, in *raw) (APIKey, error) {
 
 // bounds says for the audit what a key may do.
 func bounds(k *waypost.APIKey) string {
-	return fmt.Sprintf("scopes %v, networks %v, %d requests an hour, until %s", k.Scopes, k.Networks, k.PerHour, k.Expires.UTC().Format(time.RFC3339))
+	until := "without an end"
+	if !k.Expires.IsZero() {
+		until = "until " + k.Expires.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("scopes %v, networks %v, %d requests an hour, %s", k.Scopes, k.Networks, k.PerHour, until)
 }
 
 // apply puts what a request names onto a key. A key gives no more than the

@@ -184,7 +184,7 @@ func nameTaken(name string) *Error {
 // refusedByTest is the 422 of a provider whose connection test failed; the
 // whole test stands in it.
 func refusedByTest(test *smtp.ProbeResult) *Error {
-	e := badField(testField(test), "the connection test failed at step %q: %s %s", test.FailedStep, test.Message, test.Hint)
+	e := badField(testField(test), "the connection test failed at step %q: %s. %s", test.FailedStep, strings.TrimRight(test.Message, ". "), test.Hint)
 	e.ProbeResult, e.Body.Test = test, test
 	return e
 }

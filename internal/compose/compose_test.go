@@ -246,6 +246,26 @@ func TestMessageErrors(t *testing.T) {
 	}
 }
 
+// A variable cannot make a subject that relays cut off (D-4): the bound holds
+// for what comes out of the merge, in characters.
+func TestMergedSubjectIsBounded(t *testing.T) {
+	p, err := Prepare(&waypost.Content{From: shop, Subject: "é{{x}}", Text: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, fits := range map[int]bool{997: true, 998: false} {
+		m, o := testMessage(), testOptions(t)
+		m.Variables = []byte(`{"x":"` + strings.Repeat("é", n) + `"}`)
+		_, err := p.Message(&m, o)
+		if (err == nil) != fits {
+			t.Errorf("%d characters: %v", n+1, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "subject: 999 characters") {
+			t.Errorf("%v does not say what is too long", err)
+		}
+	}
+}
+
 func TestCheckHeaders(t *testing.T) {
 	for _, h := range []waypost.Header{
 		{Name: "X-Ok", Value: "value\twith tab"},

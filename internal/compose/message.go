@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/compose/merge"
@@ -102,6 +103,10 @@ func (p *Prepared) compose(m *waypost.Message, o *Options) (s Signed, merged ren
 	return s, merged, err
 }
 
+// maxSubject bounds a subject after its merge, in characters (D-4). A longer
+// one makes a header that relays cut off, and with it the signature.
+const maxSubject = 998
+
 // rendered is what the templates gave for one recipient.
 type rendered struct{ subject, preText, html, text []byte }
 
@@ -132,6 +137,9 @@ func (p *Prepared) merge(m *waypost.Message, unsubscribe string) (r rendered, er
 		if *t.to, err = t.from.Render(nil, t.mode, scopes...); err != nil {
 			return r, fmt.Errorf("%s: %w", t.part, err)
 		}
+	}
+	if n := utf8.RuneCount(r.subject); n > maxSubject {
+		return r, fmt.Errorf("subject: %d characters once merged; at most %d: shorten it, or the variables in it", n, maxSubject)
 	}
 	return r, nil
 }

@@ -7,6 +7,9 @@ import (
 	"log" //nolint:depguard // net/http wants one; it writes into slog
 	"log/slog"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,8 +49,31 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(counted, promhttp.HandlerOpts{}))
 	mux.Handle("/", front)
-	return mux
+	return singleSlashes(mux)
 }
+
+// singleSlashes reads //api/v1//account as /api/v1/account: a base URL that
+// ends in a slash is common in settings of clients, and the mux would answer
+// with a redirect, which many of them do not follow for a POST (D-3).
+func singleSlashes(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		escaped := r.URL.EscapedPath()
+		if !strings.Contains(escaped, "//") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		single := manySlashes.ReplaceAllString(escaped, "/")
+		if path, err := url.PathUnescape(single); err == nil && strings.HasPrefix(single, "/api/v1/") {
+			clean := *r.URL
+			clean.Path, clean.RawPath = path, single
+			r = r.WithContext(r.Context())
+			r.URL = &clean
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+var manySlashes = regexp.MustCompile(`/{2,}`)
 
 // readyz answers 503 with the reason while storage does not answer.
 func readyz(w http.ResponseWriter, r *http.Request, s store.Store) {
