@@ -261,6 +261,10 @@ func TestGzipBodies(t *testing.T) {
 		rec := h.send(op.method, path, map[string]string{h.headers[op.kind]: h.ours.keys[op.kind], "Content-Encoding": "gzip"}, bomb.Bytes())
 		h.refused(op.name()+" of a gzip bomb", rec.Code, rec.Body.Bytes(), "", 413, 422, 406)
 	}
+	rec := h.send("POST", "/api/v1/subaccount/email/", map[string]string{h.headers[waypost.KeySubAccount]: h.ours.keys[waypost.KeySubAccount], "Content-Encoding": "gzip"}, bomb.Bytes())
+	if !strings.Contains(rec.Body.String(), "compressed with gzip") {
+		t.Errorf("a compressed send is not told why it is refused: %s", rec.Body)
+	}
 }
 
 // TestDuplicateKeyIsNamed: the refusal says which key stands twice.

@@ -24,6 +24,9 @@ func decode[T any](body []byte) (T, error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return v, badField("body", "the request has no body; send a JSON document")
 	}
+	if bytes.HasPrefix(body, []byte{0x1f, 0x8b}) { // RFC 1952, section 2.3.1
+		return v, badField("body", "is compressed with gzip, which this operation does not take; send the JSON as it is")
+	}
 	if !utf8.Valid(body) {
 		return v, badField("body", "not valid UTF-8, as JSON must be (RFC 8259)")
 	}
@@ -124,7 +127,7 @@ func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
 // missing answers for an id that is unknown or another tenant's.
 func missing(status int, kind string, id any) *Error {
-	return fail(status, fmt.Sprintf("there is no %s %v", kind, id))
+	return fail(status, fmt.Sprintf("there is no %s %v; check the id, or list what there is", kind, id))
 }
 
 func notFound(kind string, id any) *Error { return missing(http.StatusNotFound, kind, id) }
