@@ -69,7 +69,7 @@ func archives(path string) ([]archive, error) {
 // source of the position, when it is found, stands at its offset; the others
 // at their start. A rotation during the search starts it again.
 func find(path string, p *Position) (at *source, newer []*source, err error) {
-	for range 5 {
+	for range 50 { // a search takes longer than a rotation on a slow disk
 		var list, again []archive
 		if list, err = archives(path); err != nil {
 			return nil, nil, err

@@ -31,6 +31,9 @@ type candidate struct {
 
 func (t *tx) claim(c store.Claim) (store.Claimed, error) {
 	now := c.Now.UnixMilli()
+	if now < t.db.recovered {
+		return store.Claimed{NextDue: moment(t.db.recovered)}, nil
+	}
 	l := t.db.lane(c.Lane)
 	want := min(max(c.Max, 1), 1000)
 	limit := want

@@ -25,7 +25,7 @@ const childEnv = "WAYPOST_SQLITE_CRASH_CHILD"
 // printing each id after the store has answered.
 func acceptForever(path string) {
 	ctx := context.Background()
-	d, err := Open(ctx, path, Options{})
+	d, err := Open(ctx, path, Options{Recovery: -1})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)

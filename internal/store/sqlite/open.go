@@ -24,6 +24,10 @@ type Options struct {
 	Readers int
 	// Now is the clock of event ids and of [DB.Ping]; nil: time.Now.
 	Now func() time.Time
+	// Recovery is for how long nothing is claimed after a process that died:
+	// what it relayed last is not noted, and the agents' reports of it, which
+	// finish such messages, are on their way. 0: 5 s; negative: not at all.
+	Recovery time.Duration
 }
 
 // ErrLocked is the cause when another process has the database open.
@@ -47,6 +51,7 @@ type DB struct {
 	// Of the committer alone.
 	stmts     map[string]*sql.Stmt
 	lastEvent int64
+	recovered int64 // nothing is claimed before; 0 after an orderly end
 	bucket    int64 // of message_to, and how many are in it
 	inBucket  int
 	lastLease int64
@@ -122,6 +127,9 @@ func (d *DB) open(ctx context.Context, opts Options) error {
 	if err := d.conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM event").Scan(&d.lastEvent); err != nil {
 		return wrap("read the last event id", err)
 	}
+	if err := d.recover(ctx, opts.Recovery); err != nil {
+		return wrap("look for the end of the last process", err)
+	}
 	if err := d.readBucket(ctx); err != nil {
 		return wrap("read the last recipients", err)
 	}
@@ -129,6 +137,23 @@ func (d *DB) open(ctx context.Context, opts Options) error {
 		return err
 	}
 	d.read, err = openReader(d.path, opts.Readers)
+	return err
+}
+
+// recover finds out whether the last process ended in order, and notes that
+// this one has begun.
+func (d *DB) recover(ctx context.Context, wait time.Duration) error {
+	var clean, waiting bool
+	if err := d.conn.QueryRowContext(ctx, "SELECT clean, EXISTS (SELECT 1 FROM queue) FROM pulse").Scan(&clean, &waiting); err != nil {
+		return err
+	}
+	if wait == 0 {
+		wait = 5 * time.Second
+	}
+	if !clean && waiting && wait > 0 {
+		d.recovered = d.now().Add(wait).UnixMilli()
+	}
+	_, err := d.conn.ExecContext(ctx, "UPDATE pulse SET clean = 0")
 	return err
 }
 
@@ -187,6 +212,8 @@ func (d *DB) Close() error {
 		d.mu.Unlock()
 		d.signal()
 		<-d.done
+		// Failing to note an orderly end costs the next process a few seconds.
+		_, _ = d.conn.ExecContext(context.Background(), "UPDATE pulse SET clean = 1")
 		d.closeErr = d.release()
 	})
 	return d.closeErr
