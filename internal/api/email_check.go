@@ -79,8 +79,8 @@ func (m *EmailMessage) checkParts(add adder) {
 		}
 	}
 	if m.Webhook != "" {
-		if u, err := url.Parse(m.Webhook); err != nil || len(m.Webhook) > 2048 || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			add("webhookEndpoint", "must be an http or https URL of at most 2,048 bytes")
+		if u, err := url.Parse(m.Webhook); err != nil || len(m.Webhook) > 2048 || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+			add("webhookEndpoint", "must be an http or https URL of at most 2,048 bytes, without a user name or password")
 		}
 	}
 }

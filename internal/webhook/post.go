@@ -98,6 +98,9 @@ func (s *Sender) CheckURL(text string) error {
 	if len(text) > maxURL {
 		return fmt.Errorf("%d bytes; at most %d", len(text), maxURL)
 	}
+	if u.User != nil {
+		return errors.New("must not hold a user name or password, which lists and the audit log would show: verify the signature instead")
+	}
 	if u.Fragment != "" {
 		return errors.New("must not have a fragment: the part behind # never reaches a server")
 	}

@@ -322,6 +322,7 @@ func TestPrivateAddresses(t *testing.T) {
 		"https://169.254.169.254/latest":              "allow_private_networks",
 		"http://example.com/":                         "https",
 		"https://example.com/#part":                   "fragment",
+		"https://me:secret@example.com/":              "user name or password",
 		"ftp://example.com/":                          "https",
 		"https://":                                    "https",
 		"https://e.com/" + strings.Repeat("a", 1<<12): "bytes",
