@@ -17,12 +17,14 @@ packages: ## .deb and .rpm of agent and server for ARCHES into dist/; VERSION=
 quickstart: ## the main job on this machine, with nothing installed
 	$(GO) run ./cmd/waypost quickstart
 
-# test/packaging comes last and alone: it installs the agent on this machine,
-# whose configuration every other agent would read.
+# test/dash waits for a browser most of the time; its server's packages have had
+# the race detector by then. test/packaging comes last and alone: it installs the
+# agent on this machine, whose configuration every other agent would read.
 test: ## all tests, with the race detector; installs the Debian packages they need when it may
 	./test/packages.sh
 	$(GO) vet ./...
-	$(GO) test -race -shuffle=on -timeout 20m $$($(GO) list ./... | grep -v /test/packaging)
+	$(GO) test -race -shuffle=on -timeout 20m $$($(GO) list ./... | grep -v -e /test/dash -e /test/packaging)
+	$(GO) test -timeout 20m ./test/dash
 	$(GO) test -race -timeout 20m ./test/packaging
 	if pkg-config --exists libcrypto 2>/dev/null; then $(GO) test -race -tags openssl ./internal/dkim; fi
 
