@@ -258,16 +258,18 @@ func (a *API) codeStats(ctx context.Context, in *codeQuery) ([]CodeStat, error) 
 	return out, nil
 }
 
-// codes are the meanings of SMTP codes (RFC 5321, section 4.2; RFC 4954;
-// RFC 7504).
+// codes say what a server means by an SMTP code (RFC 5321, section 4.2; RFC
+// 4954; RFC 7504).
 var codes = map[int]string{
-	250: "Requested mail action okay, completed", 251: "User not local; forwarded", 252: "Cannot verify the user, but accepted",
-	421: "Service not available, closing the channel", 450: "Mailbox unavailable for now", 451: "Local error in processing",
-	452: "Insufficient system storage", 454: "Temporary authentication failure, or TLS not available", 455: "Server unable to accommodate parameters",
-	500: "Syntax error, command unrecognised", 501: "Syntax error in parameters", 502: "Command not implemented", 503: "Bad sequence of commands",
-	504: "Parameter not implemented", 521: "Host does not accept mail", 530: "Authentication required", 534: "Authentication mechanism too weak",
-	535: "Authentication credentials invalid", 550: "Mailbox unavailable", 551: "User not local", 552: "Exceeded storage allocation",
-	553: "Mailbox name not allowed", 554: "Transaction failed", 555: "Parameters not recognised", 556: "Domain does not accept mail",
+	250: "Taken", 251: "Taken, to be forwarded elsewhere", 252: "Taken without knowing whether the mailbox exists",
+	421: "The server hangs up for now", 450: "The mailbox cannot be used for now", 451: "The server met an error of its own",
+	452: "The server or the mailbox has no room for now", 454: "Login or TLS does not work for now", 455: "The server cannot do what was asked for now",
+	500: "The server does not know the command", 501: "The server cannot read what follows the command", 502: "The server does not do this command",
+	503: "The command came out of turn", 504: "The server does not do this variant of the command", 521: "The host takes no mail at all",
+	530: "The server wants a login, or TLS, first", 534: "The server wants a stronger way to log in", 535: "User name or password is wrong",
+	550: "Refused: no such mailbox, or against a policy", 551: "The mailbox is elsewhere", 552: "Too large, or the mailbox is full",
+	553: "The address is not allowed here", 554: "Refused", 555: "The server does not know an option that was asked for",
+	556: "The domain takes no mail at all",
 }
 
 func codeWords(code int) string {
