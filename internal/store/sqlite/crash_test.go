@@ -138,6 +138,7 @@ func checkSurvivors(t *testing.T, path string, accepted, sent map[waypost.UUID]b
 		"messages without events":    "SELECT count(*) FROM message WHERE id NOT IN (SELECT message FROM event WHERE type = 58)",
 		"neither queued nor sent":    "SELECT count(*) FROM message WHERE id NOT IN (SELECT message FROM queue UNION SELECT message FROM event WHERE type = 59)",
 		"events without counter":     "SELECT (SELECT count(*) FROM event) - (SELECT sum(n) FROM stat_day)",
+		"counters not broken down":   "SELECT (SELECT sum(n) FROM stat_day) - (SELECT sum(n) FROM stat_by WHERE kind = 1)",
 		"sent twice":                 "SELECT count(*) - count(DISTINCT message) FROM event WHERE type = 59",
 		"queue rows of no message":   "SELECT count(*) FROM queue WHERE message NOT IN (SELECT id FROM message)",
 		"sent without a token taken": "SELECT max(0, (SELECT count(*) FROM event WHERE type = 59) - (SELECT sum(n) FROM limit_bucket))",
