@@ -1,8 +1,9 @@
 // Package gate bounds what strangers may take of an SMTP listener: connections
 // open at once, in all and from one address, new ones a minute from one
 // address, and the lifetime of each. A [Gate] counts for any number of
-// listeners; [Gate.Listen] puts one behind it. [LoneCROrLF] finds what smuggles a
-// second mail, and [SelfSigned] makes a certificate for clients that check none.
+// listeners; [Gate.Listen] puts one behind it, and [Serve] ends a server behind
+// one in order. [LoneCROrLF] finds what smuggles a second mail, and [SelfSigned]
+// makes a certificate for clients that check none. It imports nothing of ours.
 package gate
 
 import (

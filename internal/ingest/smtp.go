@@ -3,7 +3,6 @@ package ingest
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log" //nolint:depguard // the SMTP library wants one; it writes to nowhere
@@ -99,24 +98,7 @@ func (s *SMTP) Run(ctx context.Context, l net.Listener) error {
 	srv.ErrorLog = log.New(io.Discard, "", 0)
 
 	door := s.gate.Listen(l)
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		limit, cancel := context.WithTimeout(base, s.cfg.Grace)
-		defer cancel()
-		door.Drain() // those that wait for a command are woken
-		if srv.Shutdown(limit) != nil {
-			_ = srv.Close()
-			door.CloseAll()
-		}
-	})
-	err := srv.Serve(door)
-	if !stop() {
-		<-stopped
-		return nil
-	}
-	_ = srv.Close()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := gate.Serve(ctx, srv, door, door, s.cfg.Grace); err != nil {
 		return fmt.Errorf("serve SMTP on %s: %w", l.Addr(), err)
 	}
 	return nil

@@ -3,7 +3,6 @@ package submission
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log" //nolint:depguard // the SMTP library wants one; it writes to nowhere
@@ -124,24 +123,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, secure *tls.Config, im
 	if implicit {
 		serve = tls.NewListener(door, secure)
 	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		limit, cancel := context.WithTimeout(base, s.cfg.Grace)
-		defer cancel()
-		door.Drain() // those that wait for a command are woken
-		if srv.Shutdown(limit) != nil {
-			_ = srv.Close()
-			door.CloseAll()
-		}
-	})
-	err := srv.Serve(serve)
-	if !stop() {
-		<-stopped
-		return nil
-	}
-	_ = srv.Close()
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := gate.Serve(ctx, srv, door, serve, s.cfg.Grace); err != nil {
 		return fmt.Errorf("serve SMTP submission on %s: %w", l.Addr(), err)
 	}
 	return nil
