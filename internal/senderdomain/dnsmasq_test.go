@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/dkim"
+	"github.com/waypost-mail/waypost/test/ports"
 )
 
 // startDnsmasq runs a DNS server that others wrote, on loopback, until the
@@ -26,13 +28,12 @@ func startDnsmasq(t *testing.T, args ...string) string {
 			t.Skip("dnsmasq is not installed (Debian: dnsmasq-base)")
 		}
 	}
-	packets, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	number, err := ports.Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := packets.LocalAddr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	packets.Close()
+	port := strconv.Itoa(number)
+	addr := net.JoinHostPort("127.0.0.1", port)
 	ctx, cancel := context.WithCancel(context.Background())
 	var log strings.Builder
 	cmd := exec.CommandContext(ctx, program, append([]string{

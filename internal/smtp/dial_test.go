@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
+	"github.com/waypost-mail/waypost/test/ports"
 )
 
 func TestExtensions(t *testing.T) {
@@ -101,12 +102,10 @@ func TestDialFailures(t *testing.T) {
 }
 
 func TestDialRefusedAndUnresolved(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	_ = ln.Close()
 	_, err = Dial(t.Context(), Config{Host: "127.0.0.1", Port: port, AllowPrivate: true})
 	if e := asError(t, err); e.Class != ClassConnectionRefused || e.Stage != StageConnect || e.Permanent {
 		t.Errorf("%+v", e)

@@ -121,17 +121,6 @@ func awaitListener(ctx context.Context, network, addr string, processes ...*chil
 	return nil
 }
 
-// freePort finds a port of loopback that nobody listens on.
-func freePort(ctx context.Context) (int, error) {
-	var c net.ListenConfig
-	l, err := c.Listen(ctx, "tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 // logTail is the end of a log file, "" when there is none.
 func logTail(file string) string {
 	b, err := os.ReadFile(file)

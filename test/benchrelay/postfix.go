@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/waypost-mail/waypost/internal/smtp"
+	"github.com/waypost-mail/waypost/test/ports"
 )
 
 // postfixServer is a Postfix with configuration, queue and data of its own,
@@ -33,7 +34,7 @@ func (p *postfixServer) name() string { return "Postfix + OpenDKIM" }
 func (p *postfixServer) start(ctx context.Context, dir string, sinkPort int) error {
 	p.dir = dir
 	var err error
-	if p.port, err = freePort(ctx); err != nil {
+	if p.port, err = ports.Take(ctx); err != nil {
 		return err
 	}
 	if p.milter, err = startOpenDKIM(ctx, p.programs.opendkim, dir); err != nil {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/waypost-mail/waypost/test/ports"
 )
 
 // sink is Postfix's smtp-sink: it takes everything and throws it away, and
@@ -33,7 +35,7 @@ const sinkUser = "nobody"
 // startSink starts a sink on a free port. One that keeps writes every message
 // to a file of its own, which makes it slow.
 func startSink(ctx context.Context, program, dir string, keep bool) (*sink, error) {
-	port, err := freePort(ctx)
+	port, err := ports.Take(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -11,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/waypost-mail/waypost/test/ports"
 )
 
 // patience is how long a condition may take on a busy machine.
@@ -117,27 +118,18 @@ func run(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// freePorts finds loopback ports nobody listens on, below the range that the
-// system gives to outgoing connections, so that they are still free when their
-// user starts.
+// freePorts are loopback ports that nobody else gets (package ports), by name.
 func freePorts(t testing.TB, names ...string) map[string]int {
 	t.Helper()
-	var lc net.ListenConfig
-	ports, taken := map[string]int{}, map[int]bool{}
-	for tries := 0; len(ports) < len(names); tries++ {
-		if tries > 1000 {
-			t.Fatal("no free ports on loopback")
+	taken := map[string]int{}
+	for _, name := range names {
+		port, err := ports.Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-		port := 18_000 + rand.IntN(14_000)
-		l, err := lc.Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil || taken[port] {
-			continue
-		}
-		_ = l.Close()
-		taken[port] = true
-		ports[names[len(ports)]] = port
+		taken[name] = port
 	}
-	return ports
+	return taken
 }
 
 // openDir is a temporary directory that daemons which give up root can enter.

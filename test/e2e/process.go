@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/waypost-mail/waypost/test/ports"
 )
 
 // process is a program that a test runs, in a process group of its own.
@@ -188,28 +188,14 @@ func openDir(t testing.TB) string {
 	return dir
 }
 
-// freePort finds a loopback port that neither TCP nor UDP uses. It is chosen
-// below the range that the system gives to outgoing connections, so that it is
-// still free when its user starts.
+// freePort is a loopback port that nobody else gets (package ports).
 func freePort(t testing.TB) int {
 	t.Helper()
-	var lc net.ListenConfig
-	for range 1000 {
-		port := 18_000 + rand.IntN(14_000)
-		tcp, err := lc.Listen(t.Context(), "tcp", loopback(port))
-		if err != nil {
-			continue
-		}
-		udp, err := lc.ListenPacket(t.Context(), "udp", loopback(port))
-		_ = tcp.Close()
-		if err != nil {
-			continue
-		}
-		_ = udp.Close()
-		return port
+	port, err := ports.Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port on loopback")
-	return 0
+	return port
 }
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
