@@ -58,19 +58,47 @@ func RunPostfix(ctx context.Context, c PostfixConfig, ready func(smtp, mailLog s
 	if c.Hostname == "" {
 		c.Hostname = "relay.example"
 	}
-	addr, err := freePort(ctx)
+	addr, err := c.start(ctx)
 	if err != nil {
-		return err
-	}
-	if err := c.write(addr); err != nil {
-		return fmt.Errorf("write the configuration of Postfix: %w", err)
-	}
-	if err := c.command(ctx, "start"); err != nil {
 		return err
 	}
 	ready(addr, c.mailLog())
 	<-ctx.Done()
 	return c.command(ctx, "stop")
+}
+
+// start starts the instance on a port of loopback, on another one when somebody
+// was faster.
+func (c *PostfixConfig) start(ctx context.Context) (addr string, err error) {
+	for range 5 {
+		if addr, err = freePort(ctx); err != nil {
+			return "", err
+		}
+		if err = c.startOn(ctx, addr); !errors.Is(err, errPortTaken) {
+			return addr, err
+		}
+	}
+	return "", err
+}
+
+// errPortTaken means that somebody else listens where Postfix was to.
+var errPortTaken = errors.New("its port was taken by another program in the meantime")
+
+func (c *PostfixConfig) startOn(ctx context.Context, addr string) error {
+	if err := c.write(addr); err != nil {
+		return fmt.Errorf("write the configuration of Postfix: %w", err)
+	}
+	err := c.command(ctx, "start")
+	if err == nil {
+		return nil
+	}
+	var listen net.ListenConfig
+	l, taken := listen.Listen(ctx, "tcp", addr)
+	if taken != nil {
+		return fmt.Errorf("%w: %w", errPortTaken, err)
+	}
+	_ = l.Close()
+	return err
 }
 
 func (c *PostfixConfig) mailLog() string { return filepath.Join(c.Dir, "mail.log") }
@@ -101,8 +129,7 @@ func (c *PostfixConfig) command(ctx context.Context, verb string) error {
 	return fmt.Errorf("postfix %s: %w", verb, err)
 }
 
-// freePort finds a port of loopback that nobody listens on. Another process
-// can still be faster; Postfix then says so in its log.
+// freePort finds a port of loopback that nobody listens on at this moment.
 func freePort(ctx context.Context) (string, error) {
 	var listen net.ListenConfig
 	l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")

@@ -108,3 +108,16 @@ func TestRunPostfixThatCannotStart(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A port that another program took is told from other reasons not to start.
+func TestPostfixOnATakenPort(t *testing.T) {
+	if err := CheckPostfix(); err != nil {
+		t.Skip(err)
+	}
+	l := listen(t)
+	t.Cleanup(func() { _ = l.Close() })
+	c := PostfixConfig{Dir: instanceDir(t), NextHop: "127.0.0.1:1", Hostname: "relay.example"}
+	if err := c.startOn(t.Context(), l.Addr().String()); !errors.Is(err, errPortTaken) {
+		t.Errorf("%v", err)
+	}
+}
