@@ -45,7 +45,8 @@ func (t *throttle) take(key int64, perHour int, now time.Time) (wait time.Durati
 	if ok {
 		b.tokens--
 	} else {
-		wait = time.Duration((1 - b.tokens) / perSecond * float64(time.Second))
+		// Rounded up: what lacks may be less than a nanosecond's flow.
+		wait = time.Duration(math.Ceil((1-b.tokens)/perSecond*float64(time.Second))) + time.Nanosecond
 	}
 	b.full = now.Add(time.Duration((size - b.tokens) / perSecond * float64(time.Second)))
 	t.buckets[key] = b

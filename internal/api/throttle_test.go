@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -13,13 +14,13 @@ func TestThrottle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		perHour := rapid.IntRange(1, 100_000).Draw(t, "perHour")
 		th := throttle{buckets: map[int64]bucket{}}
-		start := time.Now()
+		start := time.Unix(1_800_000_000, 0)
 		now, got := start, 0
 		for range rapid.IntRange(1, 200).Draw(t, "calls") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 120_000).Draw(t, "ms")) * time.Millisecond)
 			wait, ok := th.take(1, perHour, now)
 			if !ok {
-				if wait <= 0 || wait > time.Hour {
+				if wait <= 0 || wait > time.Hour+time.Microsecond {
 					t.Fatalf("told to wait %v", wait)
 				}
 				now = now.Add(wait + time.Millisecond)
@@ -34,6 +35,20 @@ func TestThrottle(t *testing.T) {
 			t.Fatalf("%d requests in %v at %d an hour, at most %v", got, now.Sub(start), perHour, most)
 		}
 	})
+}
+
+// TestThrottleTellsToWait: a token that lacks by a rounding error only is still
+// waited for.
+func TestThrottleTellsToWait(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	th := throttle{swept: now, buckets: map[int64]bucket{1: {tokens: math.Nextafter(1, 0), at: now, size: 10_000}}}
+	wait, ok := th.take(1, 100_000, now)
+	if ok || wait <= 0 {
+		t.Errorf("ok %v, wait %v", ok, wait)
+	}
+	if _, ok = th.take(1, 100_000, now.Add(wait)); !ok {
+		t.Error("refused after the wait")
+	}
 }
 
 // TestThrottleForgets: memory is bound by the keys that were used lately.
