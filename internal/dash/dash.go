@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ type Config struct {
 	API http.Handler
 	As  func(ctx context.Context, actor waypost.APIKey) context.Context
 	Log *slog.Logger
+
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For tells where a login comes from
 
 	PublicURL string // how the world reaches this node, without a final slash
 	Version   string
@@ -44,7 +47,7 @@ type Dash struct {
 func New(cfg Config) *Dash {
 	d := &Dash{
 		cfg: cfg, rail: rail(), mux: http.NewServeMux(), shut: http.NewCrossOriginProtection(),
-		guard: newGuard(), hashing: make(chan struct{}, maxHashing),
+		guard: &guard{cfg.Store}, hashing: make(chan struct{}, maxHashing),
 		subjects: newSubjects(cfg.Store), secure: strings.HasPrefix(cfg.PublicURL, "https:"),
 	}
 	d.hub = newHub(cfg.Store, cfg.Log)

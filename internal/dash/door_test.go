@@ -1,8 +1,14 @@
 package dash
 
 import (
+	"net/http"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/waypost-mail/waypost/internal/store/sqlite"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // TestLocal: only paths of this dashboard are followed after a login.
@@ -60,42 +66,94 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
-// TestGuard: guesses are slowed down more and more, other networks are not,
-// and the right password or an hour of quiet forgets.
+// TestGuard: guesses are slowed down more and more, on every node, other
+// networks are not, and the right password or an hour of quiet forgets.
 func TestGuard(t *testing.T) {
-	g, now := newGuard(), time.Now()
-	for range freePerLogin - 1 {
-		g.failed("192.0.2.1", "a@example.com", now)
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waypost.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if w := g.wait("192.0.2.1", "a@example.com", now); w > 0 {
+	defer func() { _ = s.Close() }()
+	one, two, now := &guard{s}, &guard{s}, time.Now()
+	failed := func(g *guard, network, login string) {
+		t.Helper()
+		if err := g.failed(t.Context(), network, login, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait := func(g *guard, network, login string, at time.Time) time.Duration {
+		t.Helper()
+		w, err := g.wait(t.Context(), network, login, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	for range freePerLogin - 1 {
+		failed(one, "192.0.2.1", "a@example.com")
+	}
+	if w := wait(two, "192.0.2.1", "a@example.com", now); w > 0 {
 		t.Fatalf("a delay of %s after %d failures", w, freePerLogin-1)
 	}
 	last := time.Duration(0)
-	for range 4 {
-		g.failed("192.0.2.1", "a@example.com", now)
-		w := g.wait("192.0.2.1", "a@example.com", now)
+	for i := range 4 {
+		node, other := one, two
+		if i%2 == 1 {
+			node, other = two, one
+		}
+		failed(node, "192.0.2.1", "a@example.com")
+		w := wait(other, "192.0.2.1", "a@example.com", now)
 		if w <= last {
 			t.Fatalf("the delay does not grow: %s after %s", w, last)
 		}
 		last = w
 	}
-	if w := g.wait("192.0.2.2", "a@example.com", now); w > 0 {
+	if w := wait(one, "192.0.2.2", "a@example.com", now); w > 0 {
 		t.Errorf("another network waits %s: a guesser could lock a person out", w)
 	}
-	for range 100 {
-		g.failed("192.0.2.1", "a@example.com", now)
+	for range freePerNetwork {
+		failed(one, "192.0.2.1", strings.Repeat("a long login ", 100))
 	}
-	if w := g.wait("192.0.2.1", "b@example.com", now); w <= 0 || w > longestDelay {
+	if w := wait(two, "192.0.2.1", "b@example.com", now); w <= 0 || w > longestDelay {
 		t.Errorf("a network that guesses at many logins waits %s", w)
 	}
-	g.succeeded("192.0.2.1", "a@example.com")
-	if w := g.wait("192.0.2.1", "a@example.com", now.Add(longestDelay)); w > 0 {
+	if err := one.succeeded(t.Context(), "192.0.2.1", "a@example.com", now); err != nil {
+		t.Fatal(err)
+	}
+	if w := wait(two, "192.0.2.1", "a@example.com", now.Add(longestDelay)); w > 0 {
 		t.Errorf("after a success, still %s", w)
 	}
-	for i := range 3 * maxMarks {
-		g.failed(time.Duration(i).String(), "x", now)
+	failed(one, "192.0.2.3", "c@example.com")
+	now = now.Add(forgetAfter)
+	for range freePerLogin - 1 {
+		failed(one, "192.0.2.3", "c@example.com")
 	}
-	if len(g.marks) > maxMarks+2 {
-		t.Errorf("a flood of networks keeps %d marks", len(g.marks))
+	if w := wait(one, "192.0.2.3", "c@example.com", now); w > 0 {
+		t.Errorf("a failure of an hour ago still counts: %s", w)
+	}
+}
+
+// TestNetworkOf: a forwarding header counts only where a trusted proxy wrote it.
+func TestNetworkOf(t *testing.T) {
+	proxies, err := track.ParseNetworks([]string{"10.0.0.0/8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Dash{cfg: Config{TrustedProxies: proxies}}
+	for _, c := range []struct{ remote, forwarded, want string }{
+		{"192.0.2.7:1000", "", "192.0.2.7"},
+		{"192.0.2.7:1000", "198.51.100.1", "192.0.2.7"},
+		{"10.1.2.3:1000", "198.51.100.1", "198.51.100.1"},
+		{"10.1.2.3:1000", "203.0.113.9, 198.51.100.1", "198.51.100.1"},
+		{"[2001:db8:1:2:3::4]:1000", "", "2001:db8:1:2::/64"},
+		{"nonsense", "", "unknown"},
+	} {
+		r := &http.Request{RemoteAddr: c.remote, Header: http.Header{}}
+		if c.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", c.forwarded)
+		}
+		if got := d.networkOf(r); got != c.want {
+			t.Errorf("from %s for %q: %s, want %s", c.remote, c.forwarded, got, c.want)
+		}
 	}
 }

@@ -1,27 +1,30 @@
 package dash
 
 import (
-	"net"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
-	"net/netip"
-	"sync"
 	"time"
+
+	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // guard slows down who guesses passwords. It counts failures of an address
 // and login from one network, and of a network as a whole: after a few, each
-// further failure doubles the time for which nothing is even looked at. It
-// lives in this node's memory, and a success or an hour of quiet forgets.
-type guard struct {
-	mu    sync.Mutex
-	marks map[string]*mark
-	swept time.Time
-}
+// further failure doubles the time for which nothing is even looked at. The
+// counts are in the store, so that they hold on every node and over restarts;
+// a success or an hour of quiet forgets.
+type guard struct{ marks store.Marks }
 
-type mark struct {
-	failures int
-	last     time.Time
-	until    time.Time
+// tally is what is stored of failures.
+type tally struct {
+	Failures int       `json:"failures"`
+	Until    time.Time `json:"until"` // nothing is looked at before
 }
 
 const (
@@ -30,83 +33,84 @@ const (
 	firstDelay     = 2 * time.Second
 	longestDelay   = 15 * time.Minute
 	forgetAfter    = time.Hour
-	maxMarks       = 20_000 // a flood of networks forgets the oldest, and costs no memory
 )
 
-func newGuard() *guard { return &guard{marks: map[string]*mark{}} }
+// loginMark is the name under which the failures of a login from one network
+// are stored: a hash, for what was typed may be of any length, and a password.
+func loginMark(network, login string) string {
+	sum := sha256.Sum256([]byte(login))
+	return "login " + network + " " + hex.EncodeToString(sum[:16])
+}
+
+func networkMark(network string) string { return "login " + network }
 
 // wait tells how long a login from a network must wait; 0: it may try.
-func (g *guard) wait(network, login string, now time.Time) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (g *guard) wait(ctx context.Context, network, login string, now time.Time) (time.Duration, error) {
 	var longest time.Duration
-	for _, key := range []string{network + " " + login, network} {
-		if m := g.marks[key]; m != nil {
-			longest = max(longest, m.until.Sub(now))
+	for _, name := range []string{loginMark(network, login), networkMark(network)} {
+		b, err := g.marks.Mark(ctx, name, now)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
 		}
+		if err != nil {
+			return 0, fmt.Errorf("look for failed logins: %w", err)
+		}
+		longest = max(longest, readTally(b).Until.Sub(now))
 	}
-	return longest
+	return longest, nil
 }
 
 // failed notes a failure.
-func (g *guard) failed(network, login string, now time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.sweep(now)
-	g.add(network+" "+login, freePerLogin, now)
-	g.add(network, freePerNetwork, now)
+func (g *guard) failed(ctx context.Context, network, login string, now time.Time) error {
+	if err := g.add(ctx, loginMark(network, login), freePerLogin, now); err != nil {
+		return err
+	}
+	return g.add(ctx, networkMark(network), freePerNetwork, now)
 }
 
-func (g *guard) add(key string, free int, now time.Time) {
-	m := g.marks[key]
-	if m == nil {
-		m = &mark{}
-		g.marks[key] = m
-	}
-	m.failures++
-	m.last = now
-	if over := m.failures - free; over >= 0 {
-		m.until = now.Add(min(firstDelay<<min(over, 20), longestDelay))
-	}
-}
-
-// sweep forgets what is old, and everything when there is too much of it.
-func (g *guard) sweep(now time.Time) {
-	if len(g.marks) >= maxMarks {
-		clear(g.marks)
-	}
-	if now.Sub(g.swept) < time.Minute {
-		return
-	}
-	g.swept = now
-	for key, m := range g.marks {
-		if now.Sub(m.last) > forgetAfter {
-			delete(g.marks, key)
+func (g *guard) add(ctx context.Context, name string, free int, now time.Time) error {
+	err := g.marks.ChangeMark(ctx, name, now, func(old []byte) ([]byte, time.Time, error) {
+		t := readTally(old)
+		t.Failures++
+		if over := t.Failures - free; over >= 0 {
+			t.Until = now.Add(min(firstDelay<<min(over, 20), longestDelay))
 		}
+		b, err := json.Marshal(t)
+		return b, now.Add(forgetAfter).Truncate(time.Millisecond), err
+	})
+	if err != nil {
+		return fmt.Errorf("note a failed login: %w", err)
 	}
+	return nil
 }
 
 // succeeded forgets the failures of a login.
-func (g *guard) succeeded(network, login string) {
-	g.mu.Lock()
-	delete(g.marks, network+" "+login)
-	g.mu.Unlock()
+func (g *guard) succeeded(ctx context.Context, network, login string, now time.Time) error {
+	err := g.marks.ChangeMark(ctx, loginMark(network, login), now, func([]byte) ([]byte, time.Time, error) { return nil, time.Time{}, nil })
+	if err != nil {
+		return fmt.Errorf("forget failed logins: %w", err)
+	}
+	return nil
+}
+
+// readTally reads what was stored; what cannot be read counts as nothing.
+func readTally(b []byte) (t tally) {
+	if json.Unmarshal(b, &t) != nil {
+		return tally{}
+	}
+	return t
 }
 
 // networkOf is where a request came from: an IPv4 address, or the /64 of an
-// IPv6 one, which is as much as one guesser has. Forwarding headers are not
-// looked at, for anybody can write them.
-func networkOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+// IPv6 one, which is as much as one guesser has. Forwarding headers are looked
+// at only where a trusted proxy wrote them.
+func (d *Dash) networkOf(r *http.Request) string {
+	a := track.Client(r, d.cfg.TrustedProxies)
+	if !a.IsValid() {
+		return "unknown"
 	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if a = a.Unmap(); a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
 			return p.String()
 		}
 	}

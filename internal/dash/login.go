@@ -44,10 +44,13 @@ func (d *Dash) login(v *visit) error {
 	f := newForm(v.r.PostForm)
 	next := local(f.Raw("next"))
 	email, password := waypost.FoldEmail(f.Get("email")), f.Raw("password")
-	network := networkOf(v.r)
-	if wait := d.guard.wait(network, email, v.now); wait > 0 {
-		f.Message = "Too many attempts. Try again in " + spell(wait.Round(time.Second)) + "."
-		v.w.Header().Set("Retry-After", fmt.Sprint(int(wait/time.Second)+1))
+	network := d.networkOf(v.r)
+	wait, err := d.guard.wait(v.ctx(), network, email, v.now)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		f.Message = tooMany(v, wait)
 		return d.showStatus(v, http.StatusTooManyRequests, "login", loginPage{f, next})
 	}
 	if len(password) > maxPassword || len(email) > 320 {
@@ -62,12 +65,16 @@ func (d *Dash) login(v *visit) error {
 		return fmt.Errorf("check a password: %w", err)
 	}
 	if !ok {
-		d.guard.failed(network, email, time.Now())
+		if err := d.guard.failed(v.ctx(), network, email, time.Now()); err != nil {
+			return err
+		}
 		d.cfg.Log.WarnContext(v.ctx(), "login refused", "from", network)
 		f.Message = "E-mail address or password is wrong."
 		return d.showStatus(v, http.StatusUnauthorized, "login", loginPage{f, next})
 	}
-	d.guard.succeeded(network, email)
+	if err := d.guard.succeeded(v.ctx(), network, email, v.now); err != nil {
+		return err
+	}
 	p.LastLogin = v.now.Truncate(time.Millisecond)
 	if err := d.cfg.Store.UpdatePerson(v.ctx(), &p); err != nil {
 		return fmt.Errorf("note the login: %w", err)
@@ -76,6 +83,12 @@ func (d *Dash) login(v *visit) error {
 		return err
 	}
 	return v.redirect(next)
+}
+
+// tooMany tells how long the next attempt must wait.
+func tooMany(v *visit, wait time.Duration) string {
+	v.w.Header().Set("Retry-After", fmt.Sprint(int(wait/time.Second)+1))
+	return "Too many attempts. Try again in " + spell(wait.Round(time.Second)) + "."
 }
 
 func (d *Dash) logout(v *visit) error {

@@ -17,9 +17,13 @@ func (d *Dash) profile(v *visit) error { return d.show(v, "profile", filled()) }
 // changePassword ends every session of the person but this one.
 func (d *Dash) changePassword(v *visit) error {
 	f := newForm(v.r.PostForm)
-	network := networkOf(v.r)
-	if d.guard.wait(network, v.person.Email, v.now) > 0 {
-		f.Message = "Too many attempts. Wait some minutes and try again."
+	network := d.networkOf(v.r)
+	wait, err := d.guard.wait(v.ctx(), network, v.person.Email, v.now)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		f.Message = tooMany(v, wait)
 		return d.showStatus(v, http.StatusTooManyRequests, "profile", f)
 	}
 	p, password := v.person, f.Raw("password")
@@ -28,7 +32,9 @@ func (d *Dash) changePassword(v *visit) error {
 		return fmt.Errorf("check a password: %w", err)
 	}
 	if !ok {
-		d.guard.failed(network, p.Email, v.now)
+		if err := d.guard.failed(v.ctx(), network, p.Email, v.now); err != nil {
+			return err
+		}
 		f.wrong("current", "This is not your password.")
 	}
 	if why := checkPassword(password, p.Email); why != "" {

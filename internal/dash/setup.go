@@ -12,10 +12,6 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-// installationAccount is the account that init makes: the first row of its
-// table, and until accounts can be added the only one.
-const installationAccount = 1
-
 var setupScreen = screen{Path: "/setup", Routes: []route{
 	{"GET /setup", "", (*Dash).setupForm},
 	{"POST /setup", "", (*Dash).setup},
@@ -23,7 +19,11 @@ var setupScreen = screen{Path: "/setup", Routes: []route{
 
 // first tells whether nobody may use the dashboard yet.
 func (d *Dash) first(v *visit) (bool, error) {
-	all, err := d.cfg.Store.People(v.ctx(), installationAccount)
+	account, err := d.cfg.Store.FirstAccount(v.ctx())
+	if err != nil {
+		return false, fmt.Errorf("look for the account: %w", err)
+	}
+	all, err := d.cfg.Store.People(v.ctx(), account.ID)
 	if err != nil {
 		return false, fmt.Errorf("list the people: %w", err)
 	}
@@ -46,9 +46,13 @@ func (d *Dash) setupForm(v *visit) error {
 // there.
 func (d *Dash) setup(v *visit) error {
 	f := newForm(v.r.PostForm)
-	network := networkOf(v.r)
-	if wait := d.guard.wait(network, "setup", v.now); wait > 0 {
-		f.Message = "Too many attempts. Try again in " + spell(wait.Round(time.Second)) + "."
+	network := d.networkOf(v.r)
+	wait, err := d.guard.wait(v.ctx(), network, "setup", v.now)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		f.Message = tooMany(v, wait)
 		return d.showStatus(v, http.StatusTooManyRequests, "setup", f)
 	}
 	first, err := d.first(v)
@@ -58,7 +62,7 @@ func (d *Dash) setup(v *visit) error {
 	if !first {
 		return v.redirect("/login")
 	}
-	p := waypost.Person{Account: installationAccount, Role: waypost.RoleOwner, Created: v.now.Truncate(time.Millisecond)}
+	p := waypost.Person{Role: waypost.RoleOwner, Created: v.now.Truncate(time.Millisecond)}
 	readPerson(f, &p)
 	password := f.Raw("password")
 	if why := checkPassword(password, p.Email); why != "" {
@@ -72,7 +76,14 @@ func (d *Dash) setup(v *visit) error {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("look for the first password: %w", err)
 	case err != nil || key.Kind != waypost.KeyDashboard || !key.Live(v.now):
-		d.guard.failed(network, "setup", time.Now())
+		// It takes as long as a wrong password, so that a flood of guesses is
+		// no flood of writes.
+		if _, err := d.matches(v.ctx(), password, ""); err != nil {
+			return err
+		}
+		if err := d.guard.failed(v.ctx(), network, "setup", time.Now()); err != nil {
+			return err
+		}
 		f.wrong("key", "This is not the dashboard password that the installation printed; it begins with wpd_.")
 	default:
 		p.Account = key.Account

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/waypost-mail/waypost/internal/api"
@@ -11,12 +12,12 @@ import (
 
 // dashboard makes the pages for people; nil on a node without that role. They
 // change things through the API of this process.
-func dashboard(c *Config, s store.Store, a http.Handler) *dash.Dash {
+func dashboard(c *Config, s store.Store, a http.Handler, proxies []netip.Prefix) *dash.Dash {
 	if !c.has("dash") {
 		return nil
 	}
 	return dash.New(dash.Config{
-		Store: s, API: a, As: api.As, Log: c.Log, PublicURL: c.PublicURL, Version: c.Version,
+		Store: s, API: a, As: api.As, Log: c.Log, TrustedProxies: proxies, PublicURL: c.PublicURL, Version: c.Version,
 	})
 }
 

@@ -57,6 +57,7 @@ func retainRound(ctx context.Context, s store.Store, r Retention, log *slog.Logg
 		{"sessions of the dashboard", time.Nanosecond, func(ctx context.Context, before time.Time, _ int) (int, error) {
 			return 0, s.PruneSessions(ctx, before)
 		}},
+		{"marks of logins and credentials", time.Nanosecond, s.PruneMarks},
 		{"messages", r.Messages, s.PruneMessages},
 		{"events", r.Events, s.PruneEvents},
 		{"journal entries", r.Journal, s.PruneJournal},

@@ -159,7 +159,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := dashboard(c, s, a)
+	pages := dashboard(c, s, a, proxies)
 	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, submission: inbox, http: &http.Server{
 		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox),
 		ReadHeaderTimeout: 10 * time.Second,

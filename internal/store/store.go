@@ -22,6 +22,7 @@ type Store interface {
 	Idempotency
 	Webhooks
 	People
+	Marks
 
 	// Ping tells whether the engine can read and write; for readiness.
 	Ping(ctx context.Context) error
@@ -45,6 +46,9 @@ type Directory interface {
 	Install(ctx context.Context, in *Installation) error
 	// Installed tells whether there is an account.
 	Installed(ctx context.Context) (bool, error)
+	// FirstAccount finds the account that Install made; ErrNotFound before.
+	// Its id need not be 1: an engine may leave out numbers.
+	FirstAccount(ctx context.Context) (waypost.Account, error)
 
 	// Key finds a live or expired key by its hash; ErrNotFound when none.
 	Key(ctx context.Context, hash [32]byte) (waypost.APIKey, error)
@@ -287,4 +291,21 @@ type People interface {
 	Session(ctx context.Context, token [32]byte, now time.Time) ([]byte, error)
 	DeleteSession(ctx context.Context, token [32]byte) error
 	PruneSessions(ctx context.Context, before time.Time) error
+}
+
+// Marks keeps small records that hold on every node, each under a name of at
+// most 255 bytes and until a time: the failures of a login, the tokens of a
+// credential, the state of a login that was used up.
+type Marks interface {
+	// ChangeMark reads a mark, nil when there is none that lives at now, lets
+	// change make its next form and say until when that lives, and stores it,
+	// in one transaction: no other change comes between. A nil next form
+	// forgets the mark. change must not wait for anything, and may be called
+	// again when the transaction is tried again; when it fails, nothing is
+	// stored and its error is returned.
+	ChangeMark(ctx context.Context, name string, now time.Time, change func(old []byte) (next []byte, expires time.Time, err error)) error
+	// Mark reads a mark that lives at now; ErrNotFound.
+	Mark(ctx context.Context, name string, now time.Time) ([]byte, error)
+	// PruneMarks deletes up to limit marks that expired before a time.
+	PruneMarks(ctx context.Context, before time.Time, limit int) (int, error)
 }

@@ -67,6 +67,16 @@ func (d *DB) Installed(ctx context.Context) (installed bool, err error) {
 	return installed, wrap(ctx, "look for an account", err)
 }
 
+// FirstAccount finds the account that Install made.
+func (d *DB) FirstAccount(ctx context.Context) (waypost.Account, error) {
+	return one(ctx, d, "the account", func(row pgx.CollectableRow) (a waypost.Account, err error) {
+		var created int64
+		err = row.Scan(&a.ID, &a.Name, &created)
+		a.Created = moment(created)
+		return a, err
+	}, `SELECT id, name, created FROM account ORDER BY id LIMIT 1`)
+}
+
 // listPage reads a page of an owner's rows whose name holds the search text,
 // in the order of creation.
 func listPage[T any](ctx context.Context, d *DB, act string, scan pgx.RowToFunc[T], columns, table, owner string, id int64, p store.Page) ([]T, error) {

@@ -45,6 +45,16 @@ func (d *DB) Installed(ctx context.Context) (bool, error) {
 		"SELECT EXISTS (SELECT 1 FROM account)")
 }
 
+// FirstAccount implements [store.Directory].
+func (d *DB) FirstAccount(ctx context.Context) (waypost.Account, error) {
+	return one(ctx, d, "find the account", func(row scanner, a *waypost.Account) error {
+		var created int64
+		err := row.Scan(&a.ID, &a.Name, &created)
+		a.Created = moment(created)
+		return err
+	}, "SELECT id, name, created FROM account ORDER BY id LIMIT 1")
+}
+
 // page is how every list of names ends.
 const page = ` AND name LIKE $2 ESCAPE '\' ORDER BY id LIMIT $3 OFFSET $4`
 

@@ -18,6 +18,8 @@ func testInstall(t *testing.T, e Engine) {
 		t.Fatal("an empty store says that it is installed")
 	}
 	f.ok(f.s.Ping(ctx))
+	_, err = f.s.FirstAccount(ctx)
+	f.is(err, store.ErrNotFound)
 	in := installation()
 	f.ok(f.s.Install(ctx, in))
 	if in.Account.ID == 0 || in.SubAccount.ID == 0 || in.SubAccount.Account != in.Account.ID {
@@ -39,6 +41,9 @@ func testInstall(t *testing.T, e Engine) {
 	if !installed {
 		t.Fatal("not installed after Install")
 	}
+	first, err := f.s.FirstAccount(ctx)
+	f.ok(err)
+	f.equal("the account", first, in.Account)
 	again := installation()
 	again.Keys[0].Hash, again.Keys[1].Hash = [32]byte{3}, [32]byte{4}
 	f.is(f.s.Install(ctx, again), store.ErrExists)

@@ -83,6 +83,8 @@ func Run(t *testing.T, e Engine) {
 		{"PruneSuppressions", testPruneSuppressions},
 		{"People", testPeople},
 		{"Sessions", testSessions},
+		{"Marks", testMarks},
+		{"MarksTogether", testMarksTogether},
 		{"Tenancy", testTenancy},
 		{"AcceptWhole", testAcceptWhole},
 		{"AcceptDuplicate", testAcceptDuplicate},
