@@ -56,3 +56,18 @@ func taken(err error) error {
 		return err
 	}
 }
+
+// refused says what to do about a file that cannot be opened as a database.
+func refused(path string, err error) error {
+	switch code(err) {
+	case lib.SQLITE_NOTADB:
+		return fmt.Errorf("%w: the file is no database, or its beginning is damaged; restore a backup of %s, or move it away to begin anew", err, path)
+	case lib.SQLITE_CORRUPT:
+		return fmt.Errorf("%w: the database is damaged; restore a backup of %s together with the files beside it, or save what can be read with sqlite3 %s .recover", err, path, path)
+	case lib.SQLITE_CANTOPEN, lib.SQLITE_READONLY:
+		return fmt.Errorf("%w: this user may not write %s or its directory, or the disk is read-only; start the server as the owner of the files", err, path)
+	case lib.SQLITE_FULL:
+		return fmt.Errorf("%w: free some space on the disk of %s", err, path)
+	}
+	return err
+}

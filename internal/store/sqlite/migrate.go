@@ -30,13 +30,28 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 	}
 	have, err := p.GetDBVersion(ctx)
 	if err != nil {
-		return wrap("read the schema version of "+path, err)
+		return refused(path, wrap("read the schema version of "+path, err))
 	}
 	if have > newest {
 		return fmt.Errorf("database %s has schema %d, this program knows %d: start the newer Waypost that wrote it, or restore a backup", path, have, newest)
 	}
 	if _, err := p.Up(ctx); err != nil {
-		return wrap("migrate "+path, err)
+		return refused(path, wrap("migrate "+path, err))
+	}
+	return nil
+}
+
+// foreign refuses the database of another program: it has tables, and none of
+// ours.
+func foreign(ctx context.Context, db *sql.DB, path string) error {
+	var tables, ours int
+	err := db.QueryRowContext(ctx, "SELECT count(*), count(*) FILTER (WHERE name = $1) FROM sqlite_schema WHERE type = 'table'", goose.DefaultTablename).
+		Scan(&tables, &ours)
+	switch {
+	case err != nil:
+		return refused(path, wrap("read the tables of "+path, err))
+	case tables > 0 && ours == 0:
+		return fmt.Errorf("%s is a database of another program: name another data directory, or move the file away", path)
 	}
 	return nil
 }

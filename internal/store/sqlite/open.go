@@ -118,6 +118,9 @@ func (d *DB) open(ctx context.Context, opts Options) error {
 	}
 	d.writeDB.SetMaxOpenConns(1)
 	d.writeDB.SetMaxIdleConns(1)
+	if err := ownFile(d.path); err != nil {
+		return err
+	}
 	if err := d.prepareFile(ctx); err != nil {
 		return err
 	}
@@ -157,10 +160,23 @@ func (d *DB) recover(ctx context.Context, wait time.Duration) error {
 	return err
 }
 
+// ownFile makes the database file, when there is none, for its owner alone:
+// SQLite would let the whole machine read it. The files beside it take its mode.
+func ownFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the database file: %w", err)
+	}
+	return f.Close()
+}
+
 func (d *DB) prepareFile(ctx context.Context) error {
+	if err := foreign(ctx, d.writeDB, d.path); err != nil {
+		return err
+	}
 	for _, p := range pragmas {
 		if _, err := d.writeDB.ExecContext(ctx, p); err != nil {
-			return wrap(fmt.Sprintf("open %s: %s", d.path, p), err)
+			return refused(d.path, wrap(fmt.Sprintf("open %s: %s", d.path, p), err))
 		}
 	}
 	var version string

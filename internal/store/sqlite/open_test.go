@@ -1,8 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
+	"database/sql"
 	"errors"
 	"math/rand/v2"
+	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,6 +61,83 @@ func TestNewerSchema(t *testing.T) {
 	if _, err := Open(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), "9000") || !strings.Contains(err.Error(), path) {
 		t.Fatalf("a newer schema: %v", err)
 	}
+}
+
+// TestOwnFile: nobody but the owner reads the database and the files beside it,
+// whatever the umask.
+func TestOwnFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "waypost.db")
+	d := open(t, path)
+	if err := d.Accept(t.Context(), benchCall(rand.NewChaCha8([32]byte{}), 1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %04o", path+suffix, info.Mode().Perm())
+		}
+	}
+}
+
+// TestStrangeFiles: a file that is no database of ours is left as it is, and
+// the error says what to do.
+func TestStrangeFiles(t *testing.T) {
+	dir := t.TempDir()
+	f := func(name string, make func(path string), want string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		make(path)
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := Open(t.Context(), path, Options{})
+		if err == nil {
+			_ = d.Close()
+			t.Fatalf("%s was opened", name)
+		}
+		if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v; want %q", name, err, want)
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+			t.Errorf("%s was changed (%v)", name, err)
+		}
+	}
+	f("text", func(path string) {
+		if err := os.WriteFile(path, []byte(strings.Repeat("no database at all\n", 500)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}, "restore a backup")
+	f("foreign", func(path string) {
+		db, err := sql.Open("sqlite", dsn(path, url.Values{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.ExecContext(t.Context(), "CREATE TABLE bookmark (id INTEGER PRIMARY KEY, url TEXT)")
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}, "another program")
+	f("damaged", func(path string) {
+		d, err := Open(t.Context(), path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(b[100:], bytes.Repeat([]byte{0x5a}, 16_000)) // the first page's tree, behind the file's head
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}, "damaged")
 }
 
 func TestVersion(t *testing.T) {
