@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net"
 
 	"golang.org/x/sync/errgroup"
@@ -15,12 +14,7 @@ func listenSMTP(ctx context.Context, c *Config) (net.Listener, error) {
 	if c.SMTP == "" || !c.has("bounce") {
 		return nil, nil
 	}
-	var listen net.ListenConfig
-	l, err := listen.Listen(ctx, "tcp", c.SMTP)
-	if err != nil {
-		return nil, fmt.Errorf("listen for bounces on %s: %w", c.SMTP, err)
-	}
-	return l, nil
+	return listenOn(ctx, "bounces", c.SMTP)
 }
 
 // bounces starts the bounce processor on l, unless it is nil, and what keeps

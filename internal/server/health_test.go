@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/waypost-mail/waypost/internal/api"
+	"github.com/waypost-mail/waypost/internal/secret"
 )
 
 func TestNodeHealth(t *testing.T) {
@@ -19,7 +20,7 @@ func TestNodeHealth(t *testing.T) {
 	if err := os.Chmod(c.Data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openBox(c); err != nil {
+	if _, err := secret.OpenOrCreate(filepath.Join(c.Data, "secret.key")); err != nil {
 		t.Fatal(err)
 	}
 	statusOf := func() map[string]string {

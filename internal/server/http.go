@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,7 +38,7 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, s) })
+	mux.Handle("GET /readyz", &readiness{store: s, log: c.Log})
 	counted := metrics(q)
 	if tracker != nil {
 		mux.Handle(track.Root, tracker)
@@ -49,7 +50,22 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(counted, promhttp.HandlerOpts{}))
 	mux.Handle("/", front)
-	return singleSlashes(mux)
+	return bodyWithin(bodyPatience, singleSlashes(mux))
+}
+
+// bodyPatience is how long the body of a request may take unless its handler
+// gives it more: also one that no handler reads, which net/http passes over.
+const bodyPatience = 2 * time.Minute
+
+// bodyWithin bounds the time of bodies, so that clients that send none of what
+// they announce hold no connection for ever.
+func bodyWithin(limit time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)) // until the next request
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // singleSlashes reads //api/v1//account as /api/v1/account: a base URL that
@@ -75,15 +91,46 @@ func singleSlashes(next http.Handler) http.Handler {
 
 var manySlashes = regexp.MustCompile(`/{2,}`)
 
-// readyz answers 503 with the reason while storage does not answer.
-func readyz(w http.ResponseWriter, r *http.Request, s store.Store) {
-	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
-	defer cancel()
-	if err := s.Ping(ctx); err != nil {
-		answer(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "storage": err.Error()})
+// readiness answers 503 while storage does not answer. The page is open to
+// everybody: the cause stands in the log alone, and storage is asked once a
+// second at most, whoever asks how often.
+type readiness struct {
+	store store.Store
+	log   *slog.Logger
+
+	mu    sync.Mutex // held while storage is asked
+	asked time.Time
+	err   error
+}
+
+const (
+	readyFresh = time.Second
+	readyLimit = 3 * time.Second
+)
+
+// ServeHTTP implements [http.Handler].
+func (p *readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.ask(r.Context()) != nil {
+		answer(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "storage": "does not answer; the server's log says why"})
 		return
 	}
 	answer(w, http.StatusOK, map[string]string{"status": "ready", "storage": "ok"})
+}
+
+func (p *readiness) ask(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.asked) < readyFresh {
+		return p.err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyLimit) // the answer is for others, too
+	defer cancel()
+	p.err = p.store.Ping(ctx)
+	p.asked = time.Now()
+	if p.err != nil {
+		p.log.WarnContext(ctx, "not ready: storage does not answer", "error", p.err)
+	}
+	return p.err
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

@@ -30,10 +30,7 @@ func Init(ctx context.Context, c Config) (Keys, error) {
 	if err := c.Check(); err != nil {
 		return Keys{}, err
 	}
-	if _, err := openBox(&c); err != nil {
-		return Keys{}, err
-	}
-	s, err := openStore(ctx, &c)
+	_, s, err := open(ctx, &c)
 	if err != nil {
 		return Keys{}, err
 	}

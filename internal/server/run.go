@@ -36,11 +36,7 @@ func Run(ctx context.Context, c Config, ready func(Ready)) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	box, err := openBox(&c)
-	if err != nil {
-		return err
-	}
-	s, err := openStore(ctx, &c)
+	box, s, err := open(ctx, &c)
 	if err != nil {
 		return err
 	}
@@ -52,10 +48,9 @@ func Run(ctx context.Context, c Config, ready func(Ready)) error {
 }
 
 func serve(ctx context.Context, c *Config, box *secret.Box, s store.Store, ready func(Ready)) error {
-	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", c.HTTP)
+	listener, err := listenOn(ctx, "HTTP", c.HTTP)
 	if err != nil {
-		return fmt.Errorf("listen for HTTP on %s: %w", c.HTTP, err)
+		return err
 	}
 	defer func() { _ = listener.Close() }()
 	c.fill(listener.Addr().String())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -194,6 +195,77 @@ func TestStartErrors(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Errorf("a second server on %s: %v", r.HTTP, err)
 	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPortTaken: the error of an address that cannot be had says what to do.
+func TestPortTaken(t *testing.T) {
+	var listen net.ListenConfig
+	taken, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for name, change := range map[string]func(*server.Config){
+		"HTTP":            func(c *server.Config) { c.HTTP = taken.Addr().String() },
+		"bounces":         func(c *server.Config) { c.SMTP = taken.Addr().String() },
+		"SMTP submission": func(c *server.Config) { c.Submission = taken.Addr().String() },
+	} {
+		c := config(t)
+		change(&c)
+		err := server.Run(t.Context(), c, func(server.Ready) { t.Error("ready all the same") })
+		if err == nil || !strings.Contains(err.Error(), "listen for "+name+" on "+taken.Addr().String()) || !strings.Contains(err.Error(), "another program has this port") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestKeyFile: a database is not served without the key file that its secrets
+// were sealed under, and no new one is made in its place.
+func TestKeyFile(t *testing.T) {
+	c := config(t)
+	c.AllowPrivateNetworks = true
+	r, stop := start(t, c)
+	body := strings.NewReader(`{"name":"news.example.com"}`)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.HTTP+"/api/v1/subaccount/domain", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-SubAccount-ApiKey", r.Keys.SubAccountAPIKey)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if err := stop(); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status, err)
+	}
+	path := filepath.Join(c.Data, "secret.key")
+	f := func(want string) {
+		t.Helper()
+		err := server.Run(t.Context(), c, func(server.Ready) { t.Error("ready all the same") })
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	f("there is no key file")
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a key file was made: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("1 "+strings.Repeat("0f", 32)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f("of another installation")
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	_, stop = start(t, c)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -41,7 +40,6 @@ func listenSubmission(ctx context.Context, c *Config) (*submissions, error) {
 			return nil, err
 		}
 	}
-	var listen net.ListenConfig
 	for _, l := range []struct {
 		addr string
 		into *net.Listener
@@ -49,9 +47,9 @@ func listenSubmission(ctx context.Context, c *Config) (*submissions, error) {
 		if l.addr == "" {
 			continue
 		}
-		if *l.into, err = listen.Listen(ctx, "tcp", l.addr); err != nil {
+		if *l.into, err = listenOn(ctx, "SMTP submission", l.addr); err != nil {
 			out.close()
-			return nil, fmt.Errorf("listen for SMTP submission on %s: %w", l.addr, err)
+			return nil, err
 		}
 	}
 	return &out, nil
