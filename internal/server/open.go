@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/senderdomain"
@@ -66,9 +67,16 @@ func matches(ctx context.Context, box *secret.Box, path string, s store.Store) e
 	if err != nil {
 		return fmt.Errorf("look for sealed keys: %w", err)
 	}
-	providers, err := s.Providers(ctx, installationAccount, store.Page{Limit: most})
-	if err != nil {
-		return fmt.Errorf("look for sealed passwords: %w", err)
+	var providers []waypost.Provider
+	switch account, err := s.FirstAccount(ctx); {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look for the account: %w", err)
+	default:
+		if providers, err = s.Providers(ctx, account.ID, store.Page{Limit: most}); err != nil {
+			return fmt.Errorf("look for sealed passwords: %w", err)
+		}
 	}
 	sealed := 0
 	for i := range domains {
@@ -93,9 +101,6 @@ func matches(ctx context.Context, box *secret.Box, path string, s store.Store) e
 }
 
 func isOpened[T any](_ T, err error) bool { return err == nil }
-
-// installationAccount is the one that [Init] makes.
-const installationAccount = 1
 
 // asOwner says what to do about files that this user may not use.
 func asOwner(err error, dir string) error {

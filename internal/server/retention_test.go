@@ -44,6 +44,11 @@ func (p *pruner) PruneSessions(_ context.Context, before time.Time) error {
 	return nil
 }
 
+func (p *pruner) PruneMarks(_ context.Context, before time.Time, _ int) (int, error) {
+	p.note("marks", before)
+	return 0, nil
+}
+
 func (p *pruner) PruneMessages(_ context.Context, before time.Time, limit int) (int, error) {
 	p.note("messages", before)
 	n := min(limit, p.left)
@@ -71,7 +76,7 @@ func TestRetentionRound(t *testing.T) {
 	retainRound(t.Context(), p, Retention{Messages: 90 * 24 * time.Hour, Journal: 48 * time.Hour}, slog.New(slog.NewTextHandler(&log, nil)), now)
 	for what, ago := range map[string]time.Duration{
 		"messages": 90 * 24 * time.Hour, "journal": 48 * time.Hour, "done": keepDeliveries, "dead": keepDeadLetters,
-		"suppressions": 0, "sessions": 0, "replays": 0,
+		"suppressions": 0, "sessions": 0, "replays": 0, "marks": 0,
 	} {
 		at, asked := p.before[what]
 		if got := now.Sub(at) - ago; !asked || got < 0 || got > time.Second {
