@@ -76,6 +76,8 @@ type Settled struct {
 	Outcome  waypost.Outcome
 	Unseen   bool  // it failed before MAIL: its token goes back to the limits
 	Provider int64 // another provider for the retry, 0: the same
+
+	Transcript *waypost.Transcript // of the attempt, nil: none
 }
 
 // Settle stores the outcome of an attempt to relay a claimed message.
@@ -83,7 +85,9 @@ type Settled struct {
 func (d *Door) Settle(ctx context.Context, c *store.Claimable, end Settled) error {
 	a, o := end.Attempt, end.Outcome
 	a.Text = clean(a.Text)
-	s := store.Settlement{Entry: c.Entry, Message: c.Message, Retry: o.Retry, Provider: end.Provider, Refund: end.Unseen}
+	s := store.Settlement{
+		Entry: c.Entry, Message: c.Message, Retry: o.Retry, Provider: end.Provider, Refund: end.Unseen, Transcript: end.Transcript,
+	}
 	e := eventOf(&c.Message, waypost.CSSent, waypost.SourceRelay, a.At)
 	e.Code, e.Enhanced, e.Text, e.Attempt = a.Code, a.Enhanced, a.Text, a.N
 	switch {

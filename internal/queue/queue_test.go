@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -213,6 +214,56 @@ func TestRetriesThenDropsWithTheLastReply(t *testing.T) {
 	}
 	if len(server.Messages()) != 0 {
 		t.Error("a refused message arrived")
+	}
+}
+
+// TestEveryAttemptKeepsItsTranscript: those that failed, and the one that did
+// not, without the provider's credentials.
+func TestEveryAttemptKeepsItsTranscript(t *testing.T) {
+	const password = "s3cret-pass"
+	var n atomic.Int64
+	w, server := newWorld(t, smtptest.Script{
+		Username: "u", Password: password, AuthReply: "235 2.7.0 welcome " + password,
+		Rcpt: func(string) string {
+			if n.Add(1) == 1 {
+				return "451 4.2.0 greylisted"
+			}
+			return "250 2.1.5 " + password
+		},
+	}, nil)
+	all, err := w.store.Providers(t.Context(), w.sub.Account, store.Page{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &all[0]
+	p.Auth, p.Username, p.Password, p.PlainAuth, p.MaxConnections = "plain", "u", w.box.Seal([]byte(password), queue.PasswordPlace), true, 1
+	if err := w.store.UpdateProvider(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	w.run()
+	trail := w.await(w.send("news@example.com", "a@example.org")[0].ID)
+	if len(trail.Transcripts) != 2 {
+		t.Fatalf("%d transcripts: %+v", len(trail.Transcripts), trail.Transcripts)
+	}
+	names := func(tr *waypost.Transcript) string {
+		var out []string
+		for _, s := range tr.Steps {
+			if strings.Contains(s.Text, password) {
+				t.Errorf("attempt %d, step %s says %q", tr.Attempt, s.Name, s.Text)
+			}
+			if s.Failed {
+				s.Name += "!"
+			}
+			out = append(out, s.Name)
+		}
+		return strings.Join(out, " ")
+	}
+	first, second := &trail.Transcripts[0], &trail.Transcripts[1]
+	if got := names(first); first.Attempt != 1 || first.Reused || first.Remote != server.Addr() || !strings.HasPrefix(got, "resolve connect banner ehlo auth mail rcpt!") {
+		t.Errorf("attempt %d to %s, reused %v: %s", first.Attempt, first.Remote, first.Reused, got)
+	}
+	if got := names(second); second.Attempt != 2 || !second.Reused || !strings.HasSuffix(got, "mail rcpt data final") || second.Steps[len(second.Steps)-1].Code != 250 {
+		t.Errorf("attempt %d, reused %v: %s", second.Attempt, second.Reused, got)
 	}
 }
 

@@ -25,7 +25,8 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 		return
 	}
 	started := time.Now()
-	reply, err := q.send(ctx, r, c)
+	var trace smtp.Transaction
+	reply, err := q.send(ctx, r, c, &trace)
 	now := time.Now()
 
 	if unready, ok := errors.AsType[*notReady](err); ok {
@@ -46,7 +47,7 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 
 	a := attemptOf(c, reply, err, now, now.Sub(started))
 	o := waypost.Decide(a, q.schedule(r), r.provider.RetryPermanent, errors.Is(err, smtp.ErrTooLarge), q.cfg.UnknownWindow, rand.Float64())
-	settled := ingest.Settled{Attempt: a, Outcome: o, Unseen: unseen}
+	settled := ingest.Settled{Attempt: a, Outcome: o, Unseen: unseen, Transcript: transcriptOf(&trace, a.N, a.Took)}
 	lane := c.Entry.Lane
 	// Another provider may take it at once when this one surely does not have
 	// it: no session, or the connection died before the last byte.
@@ -90,9 +91,9 @@ type notReady struct {
 func (n *notReady) Error() string { return n.err.Error() }
 func (n *notReady) Unwrap() error { return n.err }
 
-// send composes the message and hands it to the provider. The error is a
-// *notReady or an *smtp.Error.
-func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable) (smtp.Reply, error) {
+// send composes the message and hands it to the provider, which trace records.
+// The error is a *notReady or an *smtp.Error.
+func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable, trace *smtp.Transaction) (smtp.Reply, error) {
 	soon := func(err error) error { return &notReady{wait: 5 * time.Second, err: err} }
 	if r.fault != nil {
 		return smtp.Reply{}, &notReady{wait: time.Minute, err: r.fault}
@@ -132,6 +133,7 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable) (smtp.Re
 	return r.pool.Send(ctx, smtp.Envelope{
 		From: envelope.ReturnPath.String(), To: envelope.Recipient, SMTPUTF8: signed.EightBit(),
 		ENVID: c.Message.ID.String(), ORCPT: envelope.Recipient, // D-44
+		Trace: trace,
 	}, signed.Bytes())
 }
 

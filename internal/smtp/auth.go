@@ -97,18 +97,22 @@ func (c *Client) authLogin() (Reply, *Error) {
 	return r, e
 }
 
+const masked = "********"
+
 // mask removes credentials that a server echoes.
 func (c *Client) mask(r Reply) Reply {
-	for _, secret := range []string{
-		encode("\x00" + c.cfg.Username + "\x00" + c.cfg.Password),
-		encode(c.cfg.Password),
-		c.cfg.Password,
-	} {
-		if secret != "" {
-			r.Text = strings.ReplaceAll(r.Text, secret, "********")
-		}
+	for _, secret := range c.secrets {
+		r.Text = strings.ReplaceAll(r.Text, secret, masked)
 	}
 	return r
+}
+
+// secrets are the forms in which the password is sent.
+func (c *Config) secrets() []string {
+	if c.Password == "" {
+		return nil
+	}
+	return []string{encode("\x00" + c.Username + "\x00" + c.Password), encode(c.Password), c.Password}
 }
 
 func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

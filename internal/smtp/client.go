@@ -27,6 +27,9 @@ type Client struct {
 	tls    *TLSInfo
 	remote string
 	sent   int
+
+	secrets []string // what never stands in a record
+
 	broken bool
 	// open: the server accepted MAIL and the transaction did not end, so RSET
 	// must precede the next MAIL (a second MAIL would be answered 503).
@@ -36,7 +39,7 @@ type Client struct {
 }
 
 func newClient(cfg *Config, raw net.Conn) *Client {
-	c := &Client{cfg: cfg, raw: raw, remote: raw.RemoteAddr().String()}
+	c := &Client{cfg: cfg, raw: raw, remote: raw.RemoteAddr().String(), secrets: cfg.secrets()}
 	c.attach(raw)
 	return c
 }

@@ -66,6 +66,11 @@ type Config struct {
 	// block of the body. Zero: 30 s to connect, 2 min a command or block, 5 min
 	// for the reply to the final dot (RFC 5321 section 4.5.3.2), 10 s in a Probe.
 	StepTimeout time.Duration
+
+	// OnStep is told of each step of a Probe or Greet as it ends, in the order
+	// and with the names of ProbeResult.Steps, by the goroutine that called. Nil:
+	// nobody is.
+	OnStep func(ProbeStep)
 }
 
 // Timeouts of a relay session when Config.StepTimeout is zero.

@@ -37,13 +37,16 @@ func (c *Client) send(ctx context.Context, env *Envelope, body []byte) (Reply, *
 	}
 	env.Trace.session(c)
 	env.Trace.begin()
+	steps := env.Trace.length()
 	stop := context.AfterFunc(ctx, func() { _ = c.raw.Close() })
 	c.sent++
 	r, e := c.transact(env, body)
 	if !stop() {
 		c.broken = true
 	}
-	return r, withCause(ctx, e)
+	e = withCause(ctx, e)
+	env.Trace.closing(steps, e)
+	return r, e
 }
 
 // pipelines reports whether the envelope leaves in one write.

@@ -42,6 +42,7 @@ func dial(ctx context.Context, cfg *Config, t *Transaction) (*Client, *Error) {
 	t.note(StageConnect, raw.RemoteAddr().String(), nil)
 
 	c := newClient(cfg, raw)
+	t.session(c)
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	e = c.greet(ctx, t)
 	t.session(c)

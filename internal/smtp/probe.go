@@ -46,7 +46,7 @@ func Probe(ctx context.Context, c Config, from, to string, body []byte) ProbeRes
 	if c.StepTimeout <= 0 {
 		c.StepTimeout = probeStepTimeout
 	}
-	var t Transaction
+	t := Transaction{heard: joined(c.OnStep)}
 	client, e := dial(ctx, &c, &t)
 	if e != nil {
 		return probeFailure(&c, nil, &t, e)
@@ -72,7 +72,7 @@ func Greet(ctx context.Context, c Config) ProbeResult {
 	if c.StepTimeout <= 0 {
 		c.StepTimeout = probeStepTimeout
 	}
-	var t Transaction
+	t := Transaction{heard: joined(c.OnStep)}
 	client, e := dial(ctx, &c, &t)
 	if e != nil {
 		return probeFailure(&c, nil, &t, e)
@@ -109,6 +109,43 @@ func probeResult(client *Client, t *Transaction) ProbeResult {
 		res.Capabilities = []string{}
 	}
 	return res
+}
+
+// ProbeSteps names the steps that a probe of the configuration takes, in their
+// order, if none fails.
+func ProbeSteps(c *Config) []string {
+	names := []string{"dns", "connect"}
+	switch c.Security {
+	case SecurityTLS:
+		names = append(names, "tls", "banner", "ehlo")
+	case SecurityStartTLS:
+		names = append(names, "banner", "ehlo", "starttls", "tls", "ehlo")
+	default:
+		names = append(names, "banner", "ehlo")
+	}
+	if c.Username != "" && c.Auth != AuthNone {
+		names = append(names, "auth")
+	}
+	return append(names, "mail", "rcpt", "data", "quit")
+}
+
+// joined passes steps on as probeSteps would list them: those of DATA are told
+// when the last of them, or one that failed, ends.
+func joined(tell func(ProbeStep)) func(*ProbeStep) {
+	if tell == nil {
+		return nil
+	}
+	var data int64 // of the steps of DATA until now
+	return func(s *ProbeStep) {
+		one := *s
+		if one.Name = stepNames[Stage(s.Name)]; one.Name == "data" {
+			data += s.MS
+			if one.MS = data; s.OK && Stage(s.Name) != StageFinal {
+				return
+			}
+		}
+		tell(one)
+	}
 }
 
 // probeSteps renames the steps and joins the three of DATA to one.

@@ -73,6 +73,43 @@ func TestProbeSuccess(t *testing.T) {
 	f(SecurityTLS, "dns connect tls banner ehlo auth mail rcpt data quit")
 }
 
+// TestProbeTellsOfItsSteps: whoever listens hears what the result lists, and
+// what was to be expected when nothing fails.
+func TestProbeTellsOfItsSteps(t *testing.T) {
+	ca := smtptest.NewCA(t)
+	f := func(security Security, s smtptest.Script, whole bool) {
+		t.Helper()
+		s.Username, s.Password = "u", "secret"
+		if security != SecurityNone {
+			s.TLS, s.ImplicitTLS = ca.Server(time.Now().Add(time.Hour), "127.0.0.1"), security == SecurityTLS
+		}
+		cfg := configFor(smtptest.New(t, s))
+		cfg.Security, cfg.RootCAs, cfg.Username, cfg.Password, cfg.AllowPlainAuth = security, ca.Pool, "u", "secret", true
+		var heard []ProbeStep
+		cfg.OnStep = func(s ProbeStep) { heard = append(heard, s) }
+		res := Probe(t.Context(), cfg, testEnv.From, testEnv.To, testBody)
+		if diff := cmp.Diff(res.Steps, heard); diff != "" || res.Success != whole {
+			t.Errorf("success %v; heard (-listed +heard):\n%s", res.Success, diff)
+		}
+		want := strings.Join(ProbeSteps(&cfg), " ")
+		if got := stepList(heard); whole && got != want || !strings.HasPrefix(want, strings.TrimSuffix(got, "!")) {
+			t.Errorf("%s: steps %s, expected %s", security, got, want)
+		}
+	}
+	for _, security := range []Security{SecurityNone, SecurityStartTLS, SecurityTLS} {
+		f(security, smtptest.Script{}, true)
+		f(security, smtptest.Script{Data: "451 4.3.0 later"}, false)
+		f(security, smtptest.Script{CutAt: "final"}, false)
+		f(security, smtptest.Script{AuthReply: "535 5.7.8 no"}, false)
+	}
+	cfg := configFor(smtptest.New(t, smtptest.Script{}))
+	n := 0
+	cfg.OnStep = func(ProbeStep) { n++ }
+	if res := Greet(t.Context(), cfg); !res.Success || n != len(res.Steps) {
+		t.Errorf("a greeting: %d of %d steps heard", n, len(res.Steps))
+	}
+}
+
 func TestProbeQuitFailure(t *testing.T) {
 	srv := smtptest.New(t, smtptest.Script{CutAt: "quit"})
 	res := Probe(t.Context(), configFor(srv), testEnv.From, testEnv.To, testBody)

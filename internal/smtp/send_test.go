@@ -395,6 +395,66 @@ func TestSendTrace(t *testing.T) {
 	}
 }
 
+// TestTraceHoldsNoCredentials: not when the server echoes what AUTH said, later
+// on in a reply, or in an answer that is none.
+func TestTraceHoldsNoCredentials(t *testing.T) {
+	const password = "s3cret-pass"
+	forms := []string{password, encode(password), encode("\x00u\x00" + password)}
+	for _, s := range []smtptest.Script{
+		{AuthReply: "235 2.7.0 hello " + strings.Join(forms, " ")},
+		{AuthReply: "535 5.7.8 not " + strings.Join(forms, " ")},
+		{AuthReply: "AUTH PLAIN " + forms[2]},
+		{Mail: "250 2.1.0 " + strings.Join(forms, " ")},
+		{Final: func(smtptest.Envelope, []byte) string { return "550 5.7.1 " + strings.Join(forms, " ") }},
+		{Mail: "go away " + password},
+	} {
+		s.Username, s.Password = "u", password
+		srv := smtptest.New(t, s)
+		cfg := configFor(srv)
+		cfg.Username, cfg.Password, cfg.AllowPlainAuth = "u", password, true
+		p := NewPool(cfg, PoolOptions{})
+		env := testEnv
+		env.Trace = new(Transaction)
+		_, _ = p.Send(t.Context(), env, testBody)
+		if len(env.Trace.Steps) < 5 {
+			t.Errorf("steps %s", stepList(env.Trace.Steps))
+		}
+		for _, step := range env.Trace.Steps {
+			for _, form := range forms {
+				if strings.Contains(step.Text, form) {
+					t.Errorf("step %s says %q", step.Name, step.Text)
+				}
+			}
+		}
+		_ = p.Close()
+	}
+}
+
+// TestTraceShowsWhatFailed: every failure of a transaction has its step, one
+// that came before a command too.
+func TestTraceShowsWhatFailed(t *testing.T) {
+	f := func(s smtptest.Script, want string) {
+		t.Helper()
+		srv := smtptest.New(t, s)
+		c := mustDial(t, configFor(srv))
+		env := testEnv
+		for {
+			env.Trace = new(Transaction)
+			if _, err := c.Send(t.Context(), env, testBody); err != nil {
+				break
+			}
+		}
+		if got := stepList(env.Trace.Steps); got != want {
+			t.Errorf("steps %q, want %q", got, want)
+		}
+	}
+	f(smtptest.Script{CutAt: "mail"}, "mail!")
+	f(smtptest.Script{CutAt: "rcpt", EHLO: []string{}}, "mail rcpt!")
+	f(smtptest.Script{CloseAfter: 1}, "mail!")
+	f(smtptest.Script{CutAt: "final"}, "mail rcpt data final!")
+	f(smtptest.Script{Rcpt: func(string) string { return "550 5.1.1 no" }, EHLO: []string{}}, "mail rcpt!")
+}
+
 // Any body of whole lines arrives as it was, whatever its dots.
 func TestDotStuffing(t *testing.T) {
 	srv := smtptest.New(t, smtptest.Script{})

@@ -1,6 +1,9 @@
 package smtp
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // ProbeStep is one step of a session or transaction. Text is the reply without
 // its code, or the error; it never holds credentials.
@@ -23,7 +26,9 @@ type Transaction struct {
 	TLS        *TLSInfo
 
 	last         time.Time
-	capabilities []string // of the last EHLO, for a probe that fails after it
+	capabilities []string         // of the last EHLO, for a probe that fails after it
+	secrets      []string         // of the session: never in a step
+	heard        func(*ProbeStep) // told of each step as it ends, unless nil
 }
 
 // begin starts the clock of the next step.
@@ -45,14 +50,53 @@ func (t *Transaction) step(name Stage, r Reply, e *Error) {
 	if e != nil && e.Reply != nil {
 		r = *e.Reply
 	}
+	r.Text = t.mask(r.Text)
 	s.Code, s.Text = r.Code, r.line()
 	if r.Enhanced != "" {
-		s.Text = string(r.Enhanced) + " " + s.Text
+		s.Text = strings.TrimSuffix(string(r.Enhanced)+" "+s.Text, " ")
 	}
 	if e != nil && e.Reply == nil {
-		s.Code, s.Text = 0, bound(errorText(e), maxString)
+		s.Code, s.Text = 0, bound(t.mask(errorText(e)), maxString)
+	}
+	if t.Steps == nil {
+		t.Steps = make([]ProbeStep, 0, 4) // those of a session that is open
 	}
 	t.Steps = append(t.Steps, s)
+	if t.heard != nil {
+		t.heard(&t.Steps[len(t.Steps)-1])
+	}
+}
+
+// mask takes credentials out of what a server says after AUTH. Short ones are
+// left alone: they are words that stand in any reply.
+func (t *Transaction) mask(text string) string {
+	for _, secret := range t.secrets {
+		if len(secret) >= 6 {
+			text = strings.ReplaceAll(text, secret, masked)
+		}
+	}
+	return text
+}
+
+// closing records the failure that ended a transaction when no step since the
+// first of the given number shows it.
+func (t *Transaction) closing(from int, e *Error) {
+	if t == nil || e == nil {
+		return
+	}
+	for _, s := range t.Steps[from:] {
+		if !s.OK {
+			return
+		}
+	}
+	t.step(e.Stage, Reply{}, e)
+}
+
+func (t *Transaction) length() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.Steps)
 }
 
 // note records a step that has no reply.
@@ -66,7 +110,7 @@ func (t *Transaction) note(name Stage, text string, e *Error) {
 func (t *Transaction) session(c *Client) {
 	if t != nil {
 		t.RemoteAddr, t.TLS, t.Reused = c.remote, c.tls, c.sent > 0
-		t.capabilities = c.ext.Raw
+		t.capabilities, t.secrets = c.ext.Raw, c.secrets
 	}
 }
 

@@ -37,7 +37,7 @@ type Events interface {
 	// partitions does that.
 	PruneEvents(ctx context.Context, before time.Time, limit int) (int, error)
 	// PruneMessages deletes up to limit finished messages submitted before a
-	// time, with attempts and deferrals, and contents that no message needs any
+	// time, with attempts, transcripts and deferrals, and contents that no message needs any
 	// more.
 	PruneMessages(ctx context.Context, before time.Time, limit int) (int, error)
 }
@@ -84,11 +84,12 @@ const (
 
 // Trail is the way of one message.
 type Trail struct {
-	Message  waypost.Message
-	Events   []waypost.Event // by time, evidence included
-	Attempts []waypost.Attempt
-	Deferral *Deferral // nil: none reported
-	Waiting  *Pending  // nil: finished
+	Message     waypost.Message
+	Events      []waypost.Event // by time, evidence included
+	Attempts    []waypost.Attempt
+	Transcripts []waypost.Transcript // by attempt, those that succeeded included
+	Deferral    *Deferral            // nil: none reported
+	Waiting     *Pending             // nil: finished
 }
 
 // Deferral is the last deferral that the agent reported for a message.

@@ -20,7 +20,7 @@ type Queue interface {
 	// that are no longer held are passed over.
 	Extend(ctx context.Context, held []Entry, until time.Time) error
 	// Settle finishes or reschedules one claimed message: the queue row, the
-	// attempt, the events and the counters in one transaction. ErrLost when the
+	// attempt, its transcript, the events and the counters in one transaction. ErrLost when the
 	// entry is no longer held; nothing is stored then.
 	Settle(ctx context.Context, s *Settlement) error
 
@@ -111,7 +111,10 @@ type Settlement struct {
 	Unknown bool
 	// Attempt is recorded when not nil.
 	Attempt *waypost.Attempt
-	Events  []waypost.Event
+	// Transcript of an attempt, whether it failed or not, is kept as long as the
+	// message, unless nil.
+	Transcript *waypost.Transcript
+	Events     []waypost.Event
 	// Refund gives the token back: the message never reached the provider.
 	Refund bool
 }

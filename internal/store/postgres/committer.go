@@ -29,6 +29,7 @@ type op struct {
 	eventAt                          []int // where each row of events begins
 	counted                          []waypost.Event
 	settle                           *store.Settlement
+	said                             []byte // the stored form of its transcript
 	facts                            []fact
 	report                           *report
 	cancel                           *cancellation

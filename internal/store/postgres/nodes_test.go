@@ -49,7 +49,14 @@ func event(typ waypost.EventType, m *waypost.Message) waypost.Event {
 func sent(t testing.TB, d *DB, c store.Claimable) error {
 	e := event(waypost.CSSent, &c.Message)
 	e.Source, e.Code, e.Text, e.Attempt = waypost.SourceRelay, 250, "2.0.0 Ok: queued as 4bXyZ1", c.Entry.Attempt+1
-	return d.Settle(t.Context(), &store.Settlement{Entry: c.Entry, Message: c.Message, Events: []waypost.Event{e}})
+	said := &waypost.Transcript{
+		Attempt: e.Attempt, Took: 14 * time.Millisecond, Remote: "192.0.2.7:587", Reused: true,
+		Steps: []waypost.TranscriptStep{
+			{Name: "mail", Code: 250, Text: "2.1.0 Ok", Took: 3 * time.Millisecond}, {Name: "rcpt", Code: 250, Text: "2.1.5 Ok"},
+			{Name: "data", Code: 354, Text: "End data with <CR><LF>.<CR><LF>"}, {Name: "final", Code: 250, Text: e.Text, Took: 9 * time.Millisecond},
+		},
+	}
+	return d.Settle(t.Context(), &store.Settlement{Entry: c.Entry, Message: c.Message, Events: []waypost.Event{e}, Transcript: said})
 }
 
 // TestNodesOpen: nodes that start at the same moment on an empty database.

@@ -143,6 +143,8 @@ const deleteMessages = `WITH old AS MATERIALIZED (
   DELETE FROM message m USING old WHERE m.id = old.id RETURNING m.id, m.content
 ), attempts AS (
   DELETE FROM attempt a USING old WHERE a.message = old.id
+), transcripts AS (
+  DELETE FROM transcript s USING old WHERE s.message = old.id
 ), deferrals AS (
   DELETE FROM deferral f USING old WHERE f.message = old.id
 ) SELECT content FROM gone`

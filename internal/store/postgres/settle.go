@@ -24,7 +24,10 @@ func (d *DB) Settle(ctx context.Context, s *store.Settlement) error {
 	if s.Attempt != nil {
 		o.attempt.attempt(s.Attempt)
 	}
-	o.size = len(o.events) + len(o.attempt) + 100
+	if s.Transcript != nil {
+		o.said = store.EncodeTranscript(s.Transcript)
+	}
+	o.size = len(o.events) + len(o.attempt) + len(o.said) + 100
 	return d.settles.do(ctx, o)
 }
 
@@ -61,6 +64,7 @@ func (d *DB) commitSettles(ctx context.Context, t *tx, group []*op) error {
 	if err := t.copy(ctx, attemptCopy, held, func(o *op) rows { return o.attempt }); err != nil {
 		return err
 	}
+	t.queueTranscripts(held)
 	t.queueMoves(held)
 	t.queueRefunds(held)
 	t.queueReports(group)
@@ -147,6 +151,25 @@ func (t *tx) release(ctx context.Context, group []*op) ([]*op, error) {
 		b.Queue(retryRows, retry.message, retry.lease, retry.attempt, retry.n, due, made, unknown, provider).Query(note)
 	}
 	return held, t.send(ctx, &b)
+}
+
+const addTranscripts = `INSERT INTO transcript (message, n, body) SELECT * FROM unnest($1::uuid[], $2::int[], $3::bytea[])
+ON CONFLICT (message, n) DO UPDATE SET body = excluded.body`
+
+// queueTranscripts stores what was said in the attempts that end.
+func (t *tx) queueTranscripts(held []*op) {
+	var messages []pgtype.UUID
+	var ns []int32
+	var bodies [][]byte
+	for _, o := range held {
+		if o.said != nil {
+			messages = append(messages, pgtype.UUID{Bytes: o.settle.Entry.Message, Valid: true})
+			ns, bodies = append(ns, int32(o.settle.Transcript.Attempt)), append(bodies, o.said)
+		}
+	}
+	if len(messages) > 0 {
+		t.queue(addTranscripts, messages, ns, bodies)
+	}
 }
 
 // queueMoves changes the messages whose retry goes to another provider.

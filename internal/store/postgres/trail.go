@@ -18,6 +18,16 @@ func scanAttempt(row pgx.CollectableRow) (a waypost.Attempt, err error) {
 	return a, err
 }
 
+func scanTranscript(row pgx.CollectableRow) (waypost.Transcript, error) {
+	var n int
+	var body []byte
+	err := row.Scan(&n, &body)
+	if err != nil {
+		return waypost.Transcript{}, err
+	}
+	return store.DecodeTranscript(n, body), nil
+}
+
 // collect reads the rows of a query in a batch.
 func collect[T any](into *[]T, scan pgx.RowToFunc[T]) func(pgx.Rows) error {
 	return func(rows pgx.Rows) (err error) {
@@ -48,6 +58,8 @@ func (d *DB) Trail(ctx context.Context, account int64, id waypost.UUID) (store.T
 			Query(collect(&t.Events, scanEvent))
 		b.Queue(`SELECT message, n, provider, at, took, result, stage, code, enhanced, text FROM attempt
 WHERE message = $1 ORDER BY n`, key).Query(collect(&t.Attempts, scanAttempt))
+		b.Queue(`SELECT s.n, s.body FROM transcript s JOIN message m ON m.id = s.message
+WHERE s.message = $1 AND m.account = $2 ORDER BY s.n`, key, account).Query(collect(&t.Transcripts, scanTranscript))
 		b.Queue(`SELECT at, code, enhanced, text, count FROM deferral WHERE message = $1`, key).
 			QueryRow(func(row pgx.Row) error {
 				var at int64

@@ -154,7 +154,7 @@ func (d *DB) Trail(ctx context.Context, account int64, id waypost.UUID) (store.T
 	if err != nil {
 		return store.Trail{}, wrap("read a trail", err)
 	}
-	for _, part := range []func(context.Context, *sql.Tx, *store.Trail) error{trailEvents, trailAttempts, trailDeferral, trailPending} {
+	for _, part := range []func(context.Context, *sql.Tx, *store.Trail) error{trailEvents, trailAttempts, trailTranscripts, trailDeferral, trailPending} {
 		if err := part(ctx, tx, &t); err != nil {
 			return store.Trail{}, wrap("read a trail", err)
 		}
@@ -178,6 +178,26 @@ func trailAttempts(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
 	}
 	t.Attempts, err = collect(rows, "attempts", scanAttempt)
 	return err
+}
+
+func trailTranscripts(ctx context.Context, tx *sql.Tx, t *store.Trail) error {
+	rows, err := tx.QueryContext(ctx, `SELECT s.n, s.body FROM transcript s JOIN message m ON m.id = s.message
+WHERE s.message = $1 AND m.account = $2 ORDER BY s.n`, t.Message.ID[:], t.Message.Account)
+	if err != nil {
+		return err
+	}
+	t.Transcripts, err = collect(rows, "transcripts", scanTranscript)
+	return err
+}
+
+func scanTranscript(row scanner, t *waypost.Transcript) error {
+	var n int
+	var body []byte
+	if err := row.Scan(&n, &body); err != nil {
+		return err
+	}
+	*t = store.DecodeTranscript(n, body)
+	return nil
 }
 
 const selectAttempt = "SELECT message, n, provider, at, took, result, stage, code, enhanced, text FROM attempt"

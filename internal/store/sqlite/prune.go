@@ -85,6 +85,7 @@ func (t *tx) forget(a *aged) error {
 	for _, query := range []string{
 		"DELETE FROM message WHERE id = $1",
 		"DELETE FROM attempt WHERE message = $1",
+		"DELETE FROM transcript WHERE message = $1",
 		"DELETE FROM deferral WHERE message = $1",
 	} {
 		if _, err := t.exec(query, a.id[:]); err != nil {

@@ -36,7 +36,16 @@ func (t *tx) held(e *store.Entry) (*lane, *lease) {
 
 // Settle implements [store.Queue].
 func (d *DB) Settle(ctx context.Context, s *store.Settlement) error {
-	return d.do(ctx, "settle", 300*(1+len(s.Events)), func(tx *tx) error { return tx.settle(s) })
+	var said []byte
+	if s.Transcript != nil {
+		said = store.EncodeTranscript(s.Transcript)
+	}
+	return d.do(ctx, "settle", 300*(1+len(s.Events))+len(said), func(tx *tx) error {
+		if err := tx.settle(s); err != nil || said == nil {
+			return err
+		}
+		return tx.transcript(s.Entry.Message, s.Transcript.Attempt, said)
+	})
 }
 
 const deleteQueue = "DELETE FROM queue WHERE provider = $1 AND mailbox = $2 AND due = $3 AND message = $4"
@@ -91,5 +100,10 @@ func (t *tx) attempt(a *waypost.Attempt) error {
 	_, err := t.exec(`INSERT OR REPLACE INTO attempt (message, n, provider, at, took, result, stage, code, enhanced, text)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, a.Message[:], a.N, a.Provider, millis(a.At), a.Took.Milliseconds(),
 		int64(a.Result), a.Stage, a.Code, a.Enhanced, a.Text)
+	return err
+}
+
+func (t *tx) transcript(message waypost.UUID, n int, body []byte) error {
+	_, err := t.exec("INSERT OR REPLACE INTO transcript (message, n, body) VALUES ($1, $2, $3)", message[:], n, body)
 	return err
 }

@@ -139,6 +139,7 @@ func Run(t *testing.T, e Engine) {
 		{"PruneMessages", testPruneMessages},
 		{"PruneJournal", testPruneJournal},
 		{"Trail", testTrail},
+		{"Transcripts", testTranscripts},
 		{"DailyStats", testDailyStats},
 		{"Breakdown", testBreakdown},
 		{"BreakdownReclassify", testBreakdownReclassify},
