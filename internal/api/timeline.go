@@ -10,7 +10,7 @@ import (
 )
 
 // Timeline is our own view of one message: events, the attempts that failed,
-// the last deferral that the agent saw, second reports kept as evidence, and
+// what was said in each attempt, the last deferral that the agent saw, second reports kept as evidence, and
 // what the message waits for.
 type Timeline struct {
 	MessageID string          `json:"messageId"`
@@ -42,6 +42,27 @@ type TimelineEntry struct {
 	Late     bool      `json:"late,omitempty"`
 	Count    int       `json:"count,omitempty" doc:"deferrals reported so far"`
 	Visit    *Visit    `json:"visit,omitempty" doc:"of an open, a click, an unsubscription"`
+
+	Transcript *Transcript `json:"transcript,omitempty" doc:"what was said in an attempt that failed, or in the one that led to CSSent"`
+}
+
+// Transcript is the SMTP conversation of one relay attempt, without
+// credentials. Long texts are cut, but for the step that failed.
+type Transcript struct {
+	Remote string           `json:"remoteAddress" doc:"IP address and port; empty when no connection came about"`
+	TLS    string           `json:"tlsVersion" doc:"empty without TLS"`
+	Cipher string           `json:"tlsCipher"`
+	Reused bool             `json:"sessionReused" doc:"the session had carried a message before"`
+	Steps  []TranscriptStep `json:"steps"`
+}
+
+// TranscriptStep is one command with its reply, or a step of dialling.
+type TranscriptStep struct {
+	Name string `json:"name" doc:"resolve, connect, banner, ehlo, starttls, tls, auth, rset, mail, rcpt, data, body or final"`
+	OK   bool   `json:"ok"`
+	Code int    `json:"code" doc:"0 when there was no reply"`
+	Text string `json:"text" doc:"the reply without its code, or the error"`
+	MS   int64  `json:"ms" doc:"since the step before; pipelined replies share one wait"`
 }
 
 // Visit is what a request to a tracking URL said.
@@ -80,17 +101,24 @@ func timelineView(t *store.Trail) Timeline {
 		if e.Evidence {
 			kind = "evidence"
 		}
-		out.Entries = append(out.Entries, TimelineEntry{
+		entry := TimelineEntry{
 			At: e.At, Kind: kind, Type: int(e.Type), TypeName: e.Type.String(), Source: string(e.Source),
 			Code: e.Code, Enhanced: e.Enhanced, Text: e.Text, Reason: string(e.Reason), Rule: e.Rule,
 			Attempt: e.Attempt, QueueID: string(e.Queue), Relay: e.Relay, Late: e.Late, Visit: (*Visit)(e.Visit),
-		})
+		}
+		if e.Type == waypost.CSSent && e.Source == waypost.SourceRelay {
+			if said := t.Transcript(e.Attempt); said != nil {
+				entry.TookMS, entry.Transcript = said.Took.Milliseconds(), transcriptView(said)
+			}
+		}
+		out.Entries = append(out.Entries, entry)
 	}
 	for i := range t.Attempts {
 		at := &t.Attempts[i]
 		out.Entries = append(out.Entries, TimelineEntry{
 			At: at.At, Kind: "attempt", Source: string(waypost.SourceRelay), Code: at.Code, Enhanced: at.Enhanced,
 			Text: at.Text, Reason: at.Result.String(), Attempt: at.N, Stage: at.Stage, TookMS: at.Took.Milliseconds(),
+			Transcript: transcriptView(t.Transcript(at.N)),
 		})
 	}
 	if d := t.Deferral; d != nil {
@@ -101,6 +129,18 @@ func timelineView(t *store.Trail) Timeline {
 	slices.SortStableFunc(out.Entries, func(a, b TimelineEntry) int { return a.At.Compare(b.At) })
 	if w := t.Waiting; w != nil {
 		out.Waiting = &TimelineWait{Due: w.Due, Attempts: w.Attempt, Unknown: w.Unknown}
+	}
+	return out
+}
+
+func transcriptView(t *waypost.Transcript) *Transcript {
+	if t == nil {
+		return nil
+	}
+	out := &Transcript{Remote: t.Remote, TLS: t.TLS, Cipher: t.Cipher, Reused: t.Reused, Steps: make([]TranscriptStep, len(t.Steps))}
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		out.Steps[i] = TranscriptStep{s.Name, !s.Failed, s.Code, s.Text, s.Took.Milliseconds()}
 	}
 	return out
 }

@@ -38,6 +38,7 @@ type moment struct {
 	Gap    time.Duration // since the moment before, when it is worth telling
 	Report string        // id of a report that can be read raw
 	Ahead  bool          // has not happened yet
+	Said   *said         // of a relay attempt; nil when nothing is kept
 }
 
 // fact is a small detail of a moment.
@@ -124,10 +125,16 @@ func (d *Dash) message(v *visit) error {
 func timeline(t *store.Trail, reports []store.Report, names map[int64]string, now time.Time) []moment {
 	var out []moment
 	for i := range t.Events {
-		out = append(out, eventMoment(&t.Events[i], names))
+		m := eventMoment(&t.Events[i], names)
+		if e := &t.Events[i]; e.Type == waypost.CSSent && e.Source == waypost.SourceRelay {
+			m.Said = saidIn(t.Transcript(e.Attempt))
+		}
+		out = append(out, m)
 	}
 	for i := range t.Attempts {
-		out = append(out, attemptMoment(&t.Attempts[i], names))
+		m := attemptMoment(&t.Attempts[i], names)
+		m.Said = saidIn(t.Transcript(t.Attempts[i].N))
+		out = append(out, m)
 	}
 	if f := t.Deferral; f != nil {
 		m := moment{At: f.At, Chip: makeChip("info", "deferred"), Code: codes(f.Code, f.Enhanced), Reply: f.Text}

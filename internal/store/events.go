@@ -92,6 +92,17 @@ type Trail struct {
 	Waiting     *Pending             // nil: finished
 }
 
+// Transcript is what was said in the attempt of that number; nil when nothing
+// is kept.
+func (t *Trail) Transcript(attempt int) *waypost.Transcript {
+	for i := range t.Transcripts {
+		if t.Transcripts[i].Attempt == attempt {
+			return &t.Transcripts[i]
+		}
+	}
+	return nil
+}
+
 // Deferral is the last deferral that the agent reported for a message.
 type Deferral struct {
 	At       time.Time

@@ -66,7 +66,9 @@ func (c *Scene) hostileMessage(image string) {
 			return err
 		}
 		attempt := waypost.Attempt{Message: m.ID, N: 1, Provider: m.Provider, At: at, Took: time.Second, Result: waypost.AttemptTransient, Stage: Hostile, Code: 451, Enhanced: Hostile, Text: Hostile}
-		return c.s.Settle(c.ctx, &store.Settlement{Entry: claimed.Entries[0].Entry, Message: m, Retry: at.Add(time.Minute), Attempt: &attempt})
+		return c.s.Settle(c.ctx, &store.Settlement{Entry: claimed.Entries[0].Entry, Message: m, Retry: at.Add(time.Minute), Attempt: &attempt, Transcript: &waypost.Transcript{
+			Attempt: 1, Remote: Hostile, TLS: Hostile, Cipher: Hostile, Steps: []waypost.TranscriptStep{{Name: Hostile, Failed: true, Code: 451, Text: Hostile}},
+		}})
 	})
 	var facts []store.Fact
 	for _, t := range []waypost.EventType{waypost.CSDelivered, waypost.CSHardBounced, waypost.CSOpen, waypost.CSClick} {

@@ -28,8 +28,8 @@ func (c *Scene) content(subject string, at time.Time) waypost.Content {
 	return waypost.Content{
 		ID: waypost.NewUUID(at), Account: c.Account.ID, SubAccount: c.Sub.ID, Subject: subject,
 		From: waypost.Address{Name: "Acme Shop", Email: "orders@" + c.Domains[0].Name},
-		HTML: `<html><body style="font-family:sans-serif;background:#f4f4f7;padding:24px"><div style="max-width:520px;margin:auto;background:#fff;border-radius:8px;padding:24px"><h1 style="font-size:20px;color:#223">Thank you for your order</h1><p>Hello {{name}},</p><p>your parcel left our warehouse this morning. It should arrive within two days.</p><p><a href="https://acme-shop.example/orders/1" style="background:#2457d6;color:#fff;padding:10px 18px;border-radius:6px;text-decoration:none">See your order</a></p><p style="color:#778;font-size:12px">Acme Shop, 1 Example Street</p></div></body></html>`,
-		Text: "Thank you for your order\n\nHello {{name}},\n\nyour parcel left our warehouse this morning.\nIt should arrive within two days.\n",
+		HTML: `<html><body style="font-family:sans-serif;background:#f4f4f7;padding:24px"><div style="max-width:520px;margin:auto;background:#fff;border-radius:8px;padding:24px"><h1 style="font-size:20px;color:#223">Thank you for your order</h1><p>Hello {{name}},</p><p>your parcel left our warehouse this morning. It should arrive within two days.</p><p><a href="https://acme-shop.example/orders/1" style="background:#2457d6;color:#fff;padding:10px 18px;border-radius:6px;text-decoration:none">See your order</a></p><p style="color:#778;font-size:12px">Acme Shop, 1 Example Street, <a href="https://acme-shop.example/terms" data-notrack>terms</a></p></div></body></html>`,
+		Text: "Thank you for your order\n\nHello {{name}},\n\nyour parcel left our warehouse this morning.\nIt should arrive within two days.\n\nSee your order: https://acme-shop.example/orders/1\n",
 	}
 }
 
@@ -155,7 +155,7 @@ func (c *Scene) relay(lane waypost.Lane, at time.Time) {
 		var facts []store.Fact
 		for i := range claimed.Entries {
 			e := &claimed.Entries[i]
-			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Events: []waypost.Event{event(&e.Message, waypost.CSSent, at.Add(time.Second))}}); err != nil {
+			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Events: []waypost.Event{event(&e.Message, waypost.CSSent, at.Add(time.Second))}, Transcript: saidSent(1)}); err != nil {
 				return err
 			}
 			facts = append(facts, store.Fact{Event: event(&e.Message, waypost.CSDelivered, at.Add(3*time.Second)), Once: "delivered"})
@@ -213,6 +213,7 @@ func (c *Scene) fail(lane waypost.Lane, at time.Time) {
 func (c *Scene) stories() {
 	at := c.now.Add(-3 * time.Hour)
 	content := c.content("Your order 31415 is on its way", at)
+	content.TrackOpens, content.TrackClicks = true, true
 	m := c.message(&content, 1, at)
 	lane := waypost.Lane{Provider: m.Provider, Mailbox: m.Mailbox}
 	c.do("story", func() error {
@@ -224,7 +225,7 @@ func (c *Scene) stories() {
 			return err
 		}
 		attempt := waypost.Attempt{Message: m.ID, N: 1, Provider: m.Provider, At: at.Add(900 * time.Millisecond), Took: 850 * time.Millisecond, Result: waypost.AttemptTransient, Stage: "rcpt", Code: 451, Enhanced: "4.7.1", Text: "4.7.1 Greylisted, try again later"}
-		return c.s.Settle(c.ctx, &store.Settlement{Entry: claimed.Entries[0].Entry, Message: m, Retry: at.Add(time.Hour), Attempt: &attempt})
+		return c.s.Settle(c.ctx, &store.Settlement{Entry: claimed.Entries[0].Entry, Message: m, Retry: at.Add(time.Hour), Attempt: &attempt, Transcript: saidNo(1, attempt.Took, attempt.Code, attempt.Text)})
 	})
 	c.do("second attempt", func() error {
 		again := at.Add(time.Hour)
@@ -234,7 +235,7 @@ func (c *Scene) stories() {
 		}
 		sent := event(&m, waypost.CSSent, again.Add(time.Second))
 		sent.Attempt = 2
-		return c.s.Settle(c.ctx, &store.Settlement{Entry: claimed.Entries[0].Entry, Message: m, Events: []waypost.Event{sent}})
+		return c.s.Settle(c.ctx, &store.Settlement{Entry: claimed.Entries[0].Entry, Message: m, Events: []waypost.Event{sent}, Transcript: saidSent(2)})
 	})
 	open := event(&m, waypost.CSOpen, at.Add(2*time.Hour))
 	open.Source, open.Visit = waypost.SourceTrack, &waypost.Visit{IP: "192.0.2.77", UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)"}

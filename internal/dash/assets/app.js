@@ -104,12 +104,12 @@
       for (const old of document.querySelectorAll('[data-live][id]')) {
         const part = fresh.getElementById(old.id);
         if (!part || old.contains(document.activeElement) && document.activeElement !== document.body) continue;
-        const open = [...old.querySelectorAll('details')].map(d => d.open);
+        const open = new Map([...old.querySelectorAll('details')].map((d, i) => [d.id || i, d.open]));
         const scrolled = [...old.querySelectorAll('.scroll')].map(s => s.scrollLeft);
         dress(part);
         if (part.innerHTML === old.innerHTML) continue;
         old.replaceWith(document.adoptNode(part));
-        part.querySelectorAll('details').forEach((d, i) => { if (open[i]) d.open = true; });
+        part.querySelectorAll('details').forEach((d, i) => { if (open.get(d.id || i)) d.open = true; });
         part.querySelectorAll('.scroll').forEach((s, i) => { s.scrollLeft = scrolled[i] || 0; });
       }
     } catch {
