@@ -120,7 +120,7 @@ func ProbeSteps(c *Config) []string {
 		names = append(names, "tls", "banner", "ehlo")
 	case SecurityStartTLS:
 		names = append(names, "banner", "ehlo", "starttls", "tls", "ehlo")
-	default:
+	case SecurityNone, "":
 		names = append(names, "banner", "ehlo")
 	}
 	if c.Username != "" && c.Auth != AuthNone {

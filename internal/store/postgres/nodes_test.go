@@ -52,8 +52,10 @@ func sent(t testing.TB, d *DB, c store.Claimable) error {
 	said := &waypost.Transcript{
 		Attempt: e.Attempt, Took: 14 * time.Millisecond, Remote: "192.0.2.7:587", Reused: true,
 		Steps: []waypost.TranscriptStep{
-			{Name: "mail", Code: 250, Text: "2.1.0 Ok", Took: 3 * time.Millisecond}, {Name: "rcpt", Code: 250, Text: "2.1.5 Ok"},
-			{Name: "data", Code: 354, Text: "End data with <CR><LF>.<CR><LF>"}, {Name: "final", Code: 250, Text: e.Text, Took: 9 * time.Millisecond},
+			{Name: "mail", Code: 250, Text: "2.1.0 Ok", Took: 3 * time.Millisecond},
+			{Name: "rcpt", Code: 250, Text: "2.1.5 Ok"},
+			{Name: "data", Code: 354, Text: "End data with <CR><LF>.<CR><LF>"},
+			{Name: "final", Code: 250, Text: e.Text, Took: 9 * time.Millisecond},
 		},
 	}
 	return d.Settle(t.Context(), &store.Settlement{Entry: c.Entry, Message: c.Message, Events: []waypost.Event{e}, Transcript: said})

@@ -56,7 +56,8 @@ func benchTranscript() *waypost.Transcript {
 	return &waypost.Transcript{
 		Attempt: 1, Took: 14 * time.Millisecond, Remote: "192.0.2.7:587", TLS: "TLS 1.3", Cipher: "TLS_AES_128_GCM_SHA256", Reused: true,
 		Steps: []waypost.TranscriptStep{
-			{Name: "mail", Code: 250, Text: "2.1.0 Ok", Took: 3 * time.Millisecond}, {Name: "rcpt", Code: 250, Text: "2.1.5 Ok"},
+			{Name: "mail", Code: 250, Text: "2.1.0 Ok", Took: 3 * time.Millisecond},
+			{Name: "rcpt", Code: 250, Text: "2.1.5 Ok"},
 			{Name: "data", Code: 354, Text: "End data with <CR><LF>.<CR><LF>"},
 			{Name: "final", Code: 250, Text: "2.0.0 Ok: queued as 4bXyZ1", Took: 9 * time.Millisecond},
 		},
