@@ -34,15 +34,6 @@ func (c *bounceExplainCmd) Run(e *env) error {
 	return explain(e.stdout, judge, bounce.Parse(in, 0))
 }
 
-// consequences of the kinds that are no bounce and no feedback.
-var consequences = map[bounce.Kind]string{
-	bounce.KindDelayed:   "nothing counts: delivery is still being tried",
-	bounce.KindDelivered: "nothing counts: it reports a delivery",
-	bounce.KindVacation:  "nothing counts: an automatic answer",
-	bounce.KindChallenge: "nothing counts: it asks the sender to confirm",
-	bounce.KindOther:     "nothing counts: not understood; kept for 30 days",
-}
-
 func explain(w io.Writer, judge *bounce.Judge, r bounce.Report) error {
 	p := printer{w: w}
 	p.line("kind", string(r.Kind))
@@ -65,18 +56,10 @@ func explain(w io.Writer, judge *bounce.Judge, r bounce.Report) error {
 			p.verdict("  ", judge.Judge(to.Reply))
 		}
 	}
-	switch {
-	case r.Kind == bounce.KindFeedback && (r.FeedbackType == "abuse" || r.FeedbackType == "fraud"):
-		p.line("effect", "CSSpamReport; the recipient is suppressed")
-	case r.Kind == bounce.KindFeedback && r.FeedbackType == "opt-out":
-		p.line("effect", "CSUnsubscribe; the recipient is suppressed")
-	case r.Kind == bounce.KindFeedback:
-		p.line("effect", "nothing counts: only abuse, fraud and opt-out do")
-	case r.Kind == bounce.KindBounce && len(r.Recipients) == 0:
+	if r.Kind == bounce.KindBounce && len(r.Recipients) == 0 {
 		p.verdict("", judge.Judge(bounce.Reply{}))
-	default:
-		p.line("effect", consequences[r.Kind])
 	}
+	p.line("effect", r.Effect())
 	return p.err
 }
 

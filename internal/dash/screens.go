@@ -54,6 +54,7 @@ func rail() []*screen {
 		&smtpScreen,
 		&peopleScreen,
 		&auditScreen,
+		&toolsScreen,
 		&settingsScreen,
 	}
 }

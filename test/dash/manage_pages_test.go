@@ -16,7 +16,7 @@ var managePages = []string{
 	"/domains", "/domains/1", "/domains/1/delete", "/pools", "/pools/1", "/pools/1/edit", "/pools/new", "/pools/1/delete", "/pools/explain?recipient=a@gmail.com&ippool=Transactional",
 	"/templates", "/templates/1", "/templates/new", "/suppressions", "/suppressions/add", "/suppressions/import", "/suppressions/remove?email=angry@example.com",
 	"/webhooks", "/webhooks/1", "/webhooks/1/edit", "/webhooks/1/secret/new", "/subaccounts", "/subaccounts/1", "/keys", "/keys/new", "/keys/1/delete", "/smtp",
-	"/audit", "/settings", "/statistics", "/statistics?by=provider", "/statistics?by=code", "/statistics?from=x",
+	"/audit", "/tools", "/settings", "/statistics", "/statistics?by=provider", "/statistics?by=code", "/statistics?from=x",
 }
 
 // TestManageAccessible: none of them has a serious finding, in light and in
