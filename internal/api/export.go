@@ -156,7 +156,7 @@ func writeCSVPage(w io.Writer, page []ExportedEvent) error {
 		e := &page[i]
 		lines[i] = []string{
 			e.EventID, e.At.Format(time.RFC3339Nano), strconv.Itoa(e.Type), e.TypeName, e.MessageID, cell(e.Recipient),
-			strconv.FormatInt(e.SubAccount, 10), strconv.FormatInt(e.Provider, 10), e.Source, strconv.Itoa(e.Code), e.Enhanced,
+			strconv.FormatInt(e.SubAccount, 10), strconv.FormatInt(e.Provider, 10), e.Source, strconv.Itoa(e.Code), cell(e.Enhanced),
 			cell(e.Text), e.Reason, e.Rule, strconv.Itoa(e.Attempt), strconv.FormatBool(e.Late), cell(e.URL), e.IP,
 			cell(e.UserAgent), e.Machine, strconv.FormatBool(e.First),
 		}

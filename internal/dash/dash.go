@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -37,6 +38,8 @@ type Dash struct {
 	shut     *http.CrossOriginProtection
 	guard    *guard
 	hashing  chan struct{} // bounds concurrent password hashing
+	attempts chan struct{} // and attempts to log in
+	owners   sync.Mutex    // held while a person may cease to be one
 	hub      *hub
 	subjects *subjects
 	secure   bool // the public URL is https: cookies never travel in the clear
@@ -47,7 +50,7 @@ type Dash struct {
 func New(cfg Config) *Dash {
 	d := &Dash{
 		cfg: cfg, rail: rail(), mux: http.NewServeMux(), shut: http.NewCrossOriginProtection(),
-		guard: &guard{cfg.Store}, hashing: make(chan struct{}, maxHashing),
+		guard: &guard{cfg.Store}, hashing: make(chan struct{}, maxHashing), attempts: make(chan struct{}, maxHashing),
 		subjects: newSubjects(cfg.Store), secure: strings.HasPrefix(cfg.PublicURL, "https:"),
 	}
 	d.hub = newHub(cfg.Store, cfg.Log)

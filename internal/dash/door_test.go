@@ -1,12 +1,17 @@
 package dash
 
 import (
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
 	"github.com/waypost-mail/waypost/internal/track"
 )
@@ -130,6 +135,69 @@ func TestGuard(t *testing.T) {
 	}
 	if w := wait(one, "192.0.2.3", "c@example.com", now); w > 0 {
 		t.Errorf("a failure of an hour ago still counts: %s", w)
+	}
+}
+
+// TestGuessesAtOnce: guesses that come at the same moment get no further than
+// as many in turn.
+func TestGuessesAtOnce(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waypost.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	d := New(Config{Store: s, Log: slog.New(slog.DiscardHandler)})
+	var tried atomic.Int32
+	var guessing sync.WaitGroup
+	for range 40 {
+		guessing.Go(func() {
+			ok, wait, err := d.attempt(t.Context(), "192.0.2.1", "a@example.com", "guess", "")
+			if ok || err != nil {
+				t.Errorf("%v, %v", ok, err)
+			}
+			if wait == 0 {
+				tried.Add(1)
+			}
+		})
+	}
+	guessing.Wait()
+	// The first delay is seconds; a slow machine may let some more through.
+	if n := tried.Load(); n > 20 {
+		t.Errorf("%d of 40 guesses at once were looked at, want about %d", n, freePerLogin+maxHashing)
+	}
+}
+
+// TestLoginOvertaken: what an owner changes while a password is being checked
+// stays changed.
+func TestLoginOvertaken(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waypost.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	d := New(Config{Store: s, Log: slog.New(slog.DiscardHandler)})
+	v := d.visit(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login", nil))
+	stored := waypost.Person{Account: 1, Email: "a@example.com", Role: waypost.RoleOwner, Password: "one"}
+	if err := s.CreatePerson(t.Context(), &stored); err != nil {
+		t.Fatal(err)
+	}
+	read := stored // by the login, before the owner's change
+	stored.Role = waypost.RoleViewer
+	if err := s.UpdatePerson(t.Context(), &stored); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := d.noteLogin(v, &read); !ok || err != nil || read.Role != waypost.RoleViewer || read.LastLogin.IsZero() {
+		t.Errorf("the role was changed meanwhile: %v, %v, %s", ok, err, read.Role)
+	}
+	stored.Password = "two"
+	if err := s.UpdatePerson(t.Context(), &stored); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := d.noteLogin(v, &read); ok || err != nil {
+		t.Errorf("the password was changed meanwhile: %v, %v", ok, err)
+	}
+	if now, err := s.Person(t.Context(), stored.ID); err != nil || now.Role != waypost.RoleViewer || now.Password != "two" {
+		t.Errorf("stored is %+v, %v", now, err)
 	}
 }
 

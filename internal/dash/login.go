@@ -1,6 +1,7 @@
 package dash
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,14 +46,6 @@ func (d *Dash) login(v *visit) error {
 	next := local(f.Raw("next"))
 	email, password := waypost.FoldEmail(f.Get("email")), f.Raw("password")
 	network := d.networkOf(v.r)
-	wait, err := d.guard.wait(v.ctx(), network, email, v.now)
-	if err != nil {
-		return err
-	}
-	if wait > 0 {
-		f.Message = tooMany(v, wait)
-		return d.showStatus(v, http.StatusTooManyRequests, "login", loginPage{f, next})
-	}
 	if len(password) > maxPassword || len(email) > 320 {
 		email, password = "", ""
 	}
@@ -60,30 +53,77 @@ func (d *Dash) login(v *visit) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("look for a person: %w", err)
 	}
-	ok, err := d.matches(v.ctx(), password, p.Password)
-	if err != nil {
-		return fmt.Errorf("check a password: %w", err)
-	}
-	if !ok {
-		if err := d.guard.failed(v.ctx(), network, email, time.Now()); err != nil {
+	ok, wait, err := d.attempt(v.ctx(), network, email, password, p.Password)
+	switch {
+	case err != nil:
+		return err
+	case wait > 0:
+		f.Message = tooMany(v, wait)
+		return d.showStatus(v, http.StatusTooManyRequests, "login", loginPage{f, next})
+	case ok:
+		ok, err = d.noteLogin(v, &p)
+		if err != nil {
 			return err
 		}
+	}
+	if !ok {
 		d.cfg.Log.WarnContext(v.ctx(), "login refused", "from", network)
 		f.Message = "E-mail address or password is wrong."
 		return d.showStatus(v, http.StatusUnauthorized, "login", loginPage{f, next})
-	}
-	if err := d.guard.succeeded(v.ctx(), network, email, v.now); err != nil {
-		return err
-	}
-	p.LastLogin = v.now.Truncate(time.Millisecond)
-	if err := d.cfg.Store.UpdatePerson(v.ctx(), &p); err != nil {
-		return fmt.Errorf("note the login: %w", err)
 	}
 	if err := d.open(v, &p); err != nil {
 		return err
 	}
 	return v.redirect(next)
 }
+
+// attempt holds a password against its encoded form, unless a wait is due, and
+// notes how it went. Few attempts are under way at a time and each looks at
+// what the one before it noted: many guesses sent at once get no further than
+// as many in turn.
+func (d *Dash) attempt(ctx context.Context, network, login, password, encoded string) (ok bool, wait time.Duration, err error) {
+	select {
+	case d.attempts <- struct{}{}:
+		defer func() { <-d.attempts }()
+	case <-ctx.Done():
+		return false, 0, ctx.Err()
+	}
+	if wait, err = d.guard.wait(ctx, network, login, time.Now()); err != nil || wait > 0 {
+		return false, wait, err
+	}
+	if ok, err = d.matches(ctx, password, encoded); err != nil {
+		return false, 0, fmt.Errorf("check a password: %w", err)
+	}
+	if ok {
+		return true, 0, d.guard.succeeded(ctx, network, login, time.Now())
+	}
+	return false, 0, d.guard.failed(ctx, network, login, time.Now())
+}
+
+// noteLogin notes when a person who gave the right password came, and takes
+// over what is stored now: while it was checked an owner may have changed the
+// role. It tells whether the password is still the one that was checked.
+func (d *Dash) noteLogin(v *visit, p *waypost.Person) (bool, error) {
+	checked := p.Password
+	now, err := d.cfg.Store.ChangePerson(v.ctx(), p.Account, p.ID, func(now *waypost.Person) error {
+		if now.Password != checked {
+			return errOvertaken
+		}
+		now.LastLogin = v.now.Truncate(time.Millisecond)
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOvertaken), errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("note the login: %w", err)
+	}
+	*p = now
+	return true, nil
+}
+
+// errOvertaken: the password was changed by somebody else meanwhile.
+var errOvertaken = errors.New("the password was changed meanwhile")
 
 // tooMany tells how long the next attempt must wait.
 func tooMany(v *visit, wait time.Duration) string {

@@ -121,6 +121,8 @@ func (d *Dash) changeRole(v *visit) error {
 	if rank(role) == 0 {
 		return errNoPage
 	}
+	d.owners.Lock()
+	defer d.owners.Unlock()
 	last, err := d.lastOwner(v, &p)
 	if err != nil {
 		return err
@@ -129,8 +131,8 @@ func (d *Dash) changeRole(v *visit) error {
 		d.say(v, "bad", "This is the only owner; make another person one first.")
 		return v.redirect("/people")
 	}
-	p.Role = role
-	if err := d.cfg.Store.UpdatePerson(v.ctx(), &p); err != nil {
+	_, err = d.cfg.Store.ChangePerson(v.ctx(), p.Account, p.ID, func(now *waypost.Person) error { now.Role = role; return nil })
+	if err != nil {
 		return fmt.Errorf("store the role of person %d: %w", p.ID, err)
 	}
 	d.audit(v, "person.role", fmt.Sprintf("person %d", p.ID), "made %s %s", p.Email, role)
@@ -146,12 +148,14 @@ func (d *Dash) resetPassword(v *visit) error {
 		return err
 	}
 	plain := secret.NewKey("wpp")
-	if p.Password, err = d.hash(v.ctx(), plain); err != nil {
+	hashed, err := d.hash(v.ctx(), plain)
+	if err != nil {
 		return err
 	}
-	p.Password = once + p.Password
-	if err := d.cfg.Store.UpdatePerson(v.ctx(), &p); err != nil {
-		return fmt.Errorf("store the password of person %d: %w", p.ID, err)
+	id := p.ID
+	p, err = d.cfg.Store.ChangePerson(v.ctx(), p.Account, id, func(now *waypost.Person) error { now.Password = once + hashed; return nil })
+	if err != nil {
+		return fmt.Errorf("store the password of person %d: %w", id, err)
 	}
 	d.audit(v, "person.password", fmt.Sprintf("person %d", p.ID), "gave %s a new password", p.Email)
 	if p.ID == v.person.ID {
@@ -168,6 +172,8 @@ func (d *Dash) removePerson(v *visit) error {
 	if err != nil {
 		return err
 	}
+	d.owners.Lock()
+	defer d.owners.Unlock()
 	last, err := d.lastOwner(v, &p)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package dash
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -18,7 +19,8 @@ func (d *Dash) profile(v *visit) error { return d.show(v, "profile", filled()) }
 func (d *Dash) changePassword(v *visit) error {
 	f := newForm(v.r.PostForm)
 	network := d.networkOf(v.r)
-	wait, err := d.guard.wait(v.ctx(), network, v.person.Email, v.now)
+	p, password := v.person, f.Raw("password")
+	ok, wait, err := d.attempt(v.ctx(), network, p.Email, clip(f.Raw("current"), maxPassword), p.Password)
 	if err != nil {
 		return err
 	}
@@ -26,15 +28,7 @@ func (d *Dash) changePassword(v *visit) error {
 		f.Message = tooMany(v, wait)
 		return d.showStatus(v, http.StatusTooManyRequests, "profile", f)
 	}
-	p, password := v.person, f.Raw("password")
-	ok, err := d.matches(v.ctx(), clip(f.Raw("current"), maxPassword), p.Password)
-	if err != nil {
-		return fmt.Errorf("check a password: %w", err)
-	}
 	if !ok {
-		if err := d.guard.failed(v.ctx(), network, p.Email, v.now); err != nil {
-			return err
-		}
 		f.wrong("current", "This is not your password.")
 	}
 	if why := checkPassword(password, p.Email); why != "" {
@@ -46,10 +40,21 @@ func (d *Dash) changePassword(v *visit) error {
 	if !f.OK() {
 		return d.showStatus(v, http.StatusUnprocessableEntity, "profile", f)
 	}
-	if p.Password, err = d.hash(v.ctx(), password); err != nil {
+	fresh, err := d.hash(v.ctx(), password)
+	if err != nil {
 		return err
 	}
-	if err := d.cfg.Store.UpdatePerson(v.ctx(), &p); err != nil {
+	p, err = d.cfg.Store.ChangePerson(v.ctx(), p.Account, p.ID, func(now *waypost.Person) error {
+		if now.Password != v.person.Password {
+			return errOvertaken
+		}
+		now.Password = fresh
+		return nil
+	})
+	switch {
+	case errors.Is(err, errOvertaken):
+		return errNobody // an owner gave the person a new one: the session is over
+	case err != nil:
 		return fmt.Errorf("store the password: %w", err)
 	}
 	d.audit(v, "person.password", fmt.Sprintf("person %d", p.ID), "changed the own password; all other sessions end")

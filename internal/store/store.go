@@ -279,6 +279,13 @@ type People interface {
 	CreatePerson(ctx context.Context, p *waypost.Person) error
 	// UpdatePerson stores everything but account, id and creation.
 	UpdatePerson(ctx context.Context, p *waypost.Person) error
+	// ChangePerson reads a person, lets change alter it and stores everything
+	// but account, id and creation, in one transaction: no other change comes
+	// between. It gives what was stored. change must not wait for anything, and
+	// may be called again when the transaction is tried again; when it fails,
+	// nothing is stored and its error is returned. ErrNotFound, or ErrExists
+	// when the new address is taken.
+	ChangePerson(ctx context.Context, account, id int64, change func(*waypost.Person) error) (waypost.Person, error)
 	DeletePerson(ctx context.Context, account, id int64) error
 	Person(ctx context.Context, id int64) (waypost.Person, error)
 	PersonByEmail(ctx context.Context, email string) (waypost.Person, error)

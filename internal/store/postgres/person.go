@@ -34,6 +34,34 @@ WHERE id = $1 AND account = $2`, p.ID, p.Account, clean(p.Email), clean(p.Name),
 		millis(p.LastLogin))
 }
 
+// ChangePerson changes a person under the lock of its row.
+func (d *DB) ChangePerson(ctx context.Context, account, id int64, change func(*waypost.Person) error) (waypost.Person, error) {
+	var out waypost.Person
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT `+personColumns+` FROM person WHERE id = $1 AND account = $2 FOR UPDATE`, id, account)
+		if err != nil {
+			return err
+		}
+		p, err := pgx.CollectExactlyOneRow(rows, scanPerson)
+		if err != nil {
+			return err
+		}
+		kept := p
+		if err := change(&p); err != nil {
+			return err
+		}
+		p.ID, p.Account, p.Created = kept.ID, kept.Account, kept.Created
+		out = p
+		_, err = tx.Exec(ctx, `UPDATE person SET email = $2, name = $3, role = $4, password = $5, last_login = $6 WHERE id = $1`,
+			id, clean(p.Email), clean(p.Name), clean(string(p.Role)), clean(p.Password), millis(p.LastLogin))
+		return err
+	})
+	if err != nil {
+		return waypost.Person{}, wrap(ctx, fmt.Sprintf("change person %d", id), err)
+	}
+	return out, nil
+}
+
 // DeletePerson deletes a person of an account.
 func (d *DB) DeletePerson(ctx context.Context, account, id int64) error {
 	return d.change(ctx, fmt.Sprintf("delete person %d", id), `DELETE FROM person WHERE id = $1 AND account = $2`, id, account)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // CreatePerson implements [store.People].
@@ -20,10 +21,44 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)`, p.Account, p.Email, p.Name, string(p.Role)
 // UpdatePerson implements [store.People].
 func (d *DB) UpdatePerson(ctx context.Context, p *waypost.Person) error {
 	return d.do(ctx, fmt.Sprintf("update person %d", p.ID), 0, func(tx *tx) error {
-		n, err := tx.exec(`UPDATE person SET email = $1, name = $2, role = $3, password = $4, last_login = $5 WHERE id = $6 AND account = $7`,
-			p.Email, p.Name, string(p.Role), p.Password, millis(p.LastLogin), p.ID, p.Account)
-		return found(n, taken(err))
+		return tx.updatePerson(p)
 	})
+}
+
+func (t *tx) updatePerson(p *waypost.Person) error {
+	n, err := t.exec(`UPDATE person SET email = $1, name = $2, role = $3, password = $4, last_login = $5 WHERE id = $6 AND account = $7`,
+		p.Email, p.Name, string(p.Role), p.Password, millis(p.LastLogin), p.ID, p.Account)
+	return found(n, taken(err))
+}
+
+// ChangePerson implements [store.People]. The committer runs one transaction
+// at a time, so nothing comes between reading and writing.
+func (d *DB) ChangePerson(ctx context.Context, account, id int64, change func(*waypost.Person) error) (waypost.Person, error) {
+	var out waypost.Person
+	err := d.do(ctx, fmt.Sprintf("change person %d", id), 0, func(tx *tx) error {
+		rows, err := tx.rows(selectPerson+" WHERE id = $1 AND account = $2", id, account)
+		if err != nil {
+			return err
+		}
+		all, err := collect(rows, "read a person", scanPerson)
+		if err != nil {
+			return err
+		}
+		if len(all) == 0 {
+			return store.ErrNotFound
+		}
+		kept, p := all[0], all[0]
+		if err := change(&p); err != nil {
+			return err
+		}
+		p.ID, p.Account, p.Created = kept.ID, kept.Account, kept.Created
+		out = p
+		return tx.updatePerson(&p)
+	})
+	if err != nil {
+		return waypost.Person{}, err
+	}
+	return out, nil
 }
 
 // DeletePerson implements [store.People].

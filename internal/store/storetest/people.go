@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +43,36 @@ func testPeople(t *testing.T, e Engine) {
 	taken := *b
 	taken.Email = a.Email
 	f.is(f.s.UpdatePerson(ctx, &taken), store.ErrExists)
+
+	refusal := errors.New("no")
+	_, err = f.s.ChangePerson(ctx, f.account, b.ID, func(p *waypost.Person) error { p.Name = "nobody"; return refusal })
+	f.is(err, refusal)
+	_, err = f.s.ChangePerson(ctx, f.account, b.ID, func(p *waypost.Person) error { p.Email = a.Email; return nil })
+	f.is(err, store.ErrExists)
+	_, err = f.s.ChangePerson(ctx, f.account+1, b.ID, func(*waypost.Person) error { t.Error("another account's person"); return nil })
+	f.is(err, store.ErrNotFound)
+	// Changes of different fields at the same time: none is lost.
+	var changing sync.WaitGroup
+	var failed [8]error
+	for i := range failed {
+		changing.Go(func() {
+			_, failed[i] = f.s.ChangePerson(ctx, f.account, b.ID, func(p *waypost.Person) error {
+				p.ID, p.Account, p.Created = 999, 999, epoch // not its to change
+				if i%2 == 0 {
+					p.Name += "x"
+				} else {
+					p.Password += "y"
+				}
+				return nil
+			})
+		})
+	}
+	changing.Wait()
+	f.ok(errors.Join(failed[:]...))
+	b.Name, b.Password = b.Name+"xxxx", b.Password+"yyyy"
+	got, err = f.s.Person(ctx, b.ID)
+	f.ok(err)
+	f.equal("after changes at the same time", got, *b)
 
 	stranger := *b
 	stranger.Account++
