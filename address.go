@@ -23,8 +23,7 @@ var ErrEmail = errors.New("not an email address")
 // CheckEmail tells whether s is an address that may stand in an envelope
 // (RFC 5321, section 4.1.2; UTF-8 per RFC 6531): a local part of 1 to 64
 // octets in dot-atom or quoted form, and a domain of labels of 1 to 63 octets.
-// CR, LF, NUL, other control characters, spaces outside quotes and angle
-// brackets never pass, so an accepted address is safe inside an SMTP command.
+// CR, LF, NUL, other control characters, spaces and angle brackets never pass, so an accepted address is safe inside an SMTP command.
 // Address literals ([192.0.2.1]) are refused: no mailbox of a customer has one.
 func CheckEmail(s string) error {
 	bad := func(why string) error { return fmt.Errorf("%q is %w: %s", clip(s, 80), ErrEmail, why) }
@@ -69,8 +68,10 @@ func localPart(s string) bool {
 	return true
 }
 
-// quotedLocal accepts the quoted form without angle brackets in it: legal by
-// the grammar, but never met in practice and a risk in logs and commands.
+// quotedLocal accepts the quoted form without spaces and angle brackets in it:
+// legal by the grammar, but never met in practice and a risk in logs and
+// commands. The SMTP client refuses them too, so that one that passed here
+// would be accepted and could never be sent.
 func quotedLocal(s string) bool {
 	if len(s) < 3 || s[len(s)-1] != '"' {
 		return false
@@ -79,10 +80,10 @@ func quotedLocal(s string) bool {
 	for i := 0; i < len(in); i++ {
 		switch c := in[i]; {
 		case c == '\\':
-			if i++; i == len(in) || in[i] < ' ' || in[i] > '~' {
+			if i++; i == len(in) || in[i] <= ' ' || in[i] > '~' || in[i] == '<' || in[i] == '>' {
 				return false
 			}
-		case c == '"', c < ' ', c == 0x7f, c == '<', c == '>':
+		case c == '"', c <= ' ', c == 0x7f, c == '<', c == '>':
 			return false
 		}
 	}

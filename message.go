@@ -1,6 +1,10 @@
 package waypost
 
-import "time"
+import (
+	"net/mail"
+	"strings"
+	"time"
+)
 
 // Content is what one API call shares among its recipients. It is stored once;
 // each message is rendered from it when it is relayed.
@@ -30,6 +34,23 @@ type Content struct {
 // Header is one header field of the customer's.
 type Header struct{ Name, Value string }
 
+// Replies is where answers to the message go: ReplyTo, else the customer's own
+// header of that name, else From.
+func (c *Content) Replies() Address {
+	if c.ReplyTo.Email != "" {
+		return c.ReplyTo
+	}
+	for _, h := range c.Headers {
+		if strings.EqualFold(h.Name, "Reply-To") {
+			if a, err := mail.ParseAddress(h.Value); err == nil {
+				return Address{a.Name, a.Address}
+			}
+			return Address{}
+		}
+	}
+	return c.From
+}
+
 // Attachment is a file of the message.
 type Attachment struct {
 	Filename    string
@@ -56,6 +77,21 @@ type Message struct {
 	SubmittedAt time.Time
 	Groups      []string // tags of the call, kept here too so that every event can be counted under them
 	OwnWebhook  bool     // the call named a webhookEndpoint: events go there instead (V1, a.3)
+}
+
+// RecipientName is the display name of the recipient, from the header field in
+// which it stands; "" for one that stands in none, as that of a blind copy.
+func (m *Message) RecipientName() string {
+	own := FoldEmail(m.Recipient)
+	if m.To.Email == "" || FoldEmail(m.To.Email) == own {
+		return m.To.Name
+	}
+	for _, cc := range m.Cc {
+		if FoldEmail(cc.Email) == own {
+			return cc.Name
+		}
+	}
+	return ""
 }
 
 // Facets are what the statistics break an event down by, and where its webhook

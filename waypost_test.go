@@ -72,7 +72,7 @@ func TestCheckEmail(t *testing.T) {
 	}
 	good("a@example.com")
 	good("a.b+c=d@sub.example.com")
-	good(`"a b"@example.com`)
+	good(`"a.b"@example.com`)
 	good(`"a\"b"@example.com`)
 	good("jürgen@bücher.example")
 	good("用户@例子.广告")
@@ -93,6 +93,9 @@ func TestCheckEmail(t *testing.T) {
 	bad("a\x00@example.com")
 	bad("<a@example.com>")
 	bad(`"a>b"@example.com`)
+	bad(`"a b"@example.com`)
+	bad(`"a\ b"@example.com`)
+	bad(`"a\>b"@example.com`)
 	bad("a@example.com\n")
 	bad("a\u0085b@example.com")
 	bad(strings.Repeat("a", 65) + "@example.com")
@@ -100,11 +103,39 @@ func TestCheckEmail(t *testing.T) {
 	bad("\xff@example.com")
 }
 
+func TestRecipientName(t *testing.T) {
+	m := waypost.Message{To: waypost.Address{Name: "Ann", Email: "ann@example.org"}, Cc: []waypost.Address{{Name: "Cy", Email: "cy@example.org"}}}
+	for recipient, want := range map[string]string{"Ann@example.org": "Ann", "CY@example.org": "Cy", "blind@example.org": ""} {
+		m.Recipient = recipient
+		if got := m.RecipientName(); got != want {
+			t.Errorf("%s is called %q, want %q", recipient, got, want)
+		}
+	}
+}
+
+func TestReplies(t *testing.T) {
+	from, to := waypost.Address{Name: "N", Email: "n@example.com"}, waypost.Address{Email: "r@example.com"}
+	own := func(value string) []waypost.Header { return []waypost.Header{{Name: "reply-to", Value: value}} }
+	for _, c := range []struct {
+		content waypost.Content
+		want    waypost.Address
+	}{
+		{waypost.Content{From: from}, from},
+		{waypost.Content{From: from, ReplyTo: to, Headers: own("h@example.com")}, to},
+		{waypost.Content{From: from, Headers: own("H <h@example.com>")}, waypost.Address{Name: "H", Email: "h@example.com"}},
+		{waypost.Content{From: from, Headers: own("nobody")}, waypost.Address{}},
+	} {
+		if got := c.content.Replies(); got != c.want {
+			t.Errorf("%+v: %v, want %v", c.content.Headers, got, c.want)
+		}
+	}
+}
+
 func FuzzCheckEmail(f *testing.F) {
 	f.Add("a@example.com")
 	f.Add("\"a\r\nb\"@example.com")
 	f.Fuzz(func(t *testing.T, s string) {
-		if waypost.CheckEmail(s) == nil && strings.ContainsAny(s, "\r\n\x00<>") {
+		if waypost.CheckEmail(s) == nil && strings.ContainsAny(s, "\r\n\x00<> ") {
 			t.Fatalf("%q passed", s)
 		}
 	})

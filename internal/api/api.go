@@ -127,8 +127,12 @@ func (a *API) routes() {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.recover(w, r)
-	r = a.applyContract(w, r, time.Now())
+	r, refused := a.applyContract(w, r, time.Now())
 	w.Header().Set("Cache-Control", "no-store")
+	if refused != nil {
+		writeError(w, refused)
+		return
+	}
 	if p := r.URL.Path; len(p) > 1 && strings.HasSuffix(p, "/") { // D-3
 		r.URL.Path = strings.TrimRight(p, "/")
 		r.URL.RawPath = strings.TrimRight(r.URL.RawPath, "/")

@@ -391,7 +391,7 @@ func TestLegacyFields(t *testing.T) {
 	f(pool["thirdPartySendingProviders"].([]any)[0].(map[string]any), "id name type domain endpoint key secret port oauthToken retryTime created")
 	w.want(403, "POST", "/api/v1/subaccount/domain/", waypost.KeySubAccount, map[string]any{"name": "example.com"})
 	w.want(406, "GET", "/api/v1/subaccount/domain/99", waypost.KeySubAccount, nil)
-	w.want(422, "GET", "/api/v1/subaccount/domain/x", waypost.KeySubAccount, nil)
+	w.want(406, "GET", "/api/v1/subaccount/domain/x", waypost.KeySubAccount, nil)
 	deleted := w.want(200, "DELETE", "/api/v1/subaccount/domain/1", waypost.KeySubAccount, nil)
 	if deleted["message"] != "Domain (example.com) has been deleted successfully" {
 		t.Errorf("%v", deleted)
@@ -420,7 +420,7 @@ func TestReports(t *testing.T) {
 	w.want(413, "POST", path, waypost.KeyIngestion, "["+strings.Join(many, ",")+"]")
 	w.want(413, "POST", path, waypost.KeyIngestion, `{"events":[],"x":"`+strings.Repeat("x", waypost.MaxReportBytes)+`"}`)
 	w.want(422, "POST", path, waypost.KeyIngestion, `{"events":{}}`)
-	w.want(422, "POST", path, waypost.KeyIngestion, `{"events":[{"message_id":5}]}`)
+	w.want(422, "POST", path, waypost.KeyIngestion, `[{"message_id":"x","message_id":"y"}]`)
 	w.want(422, "POST", path, waypost.KeyIngestion, `<html>`)
 
 	zip := func(text string) (int, string) {

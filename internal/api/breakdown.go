@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -48,13 +45,6 @@ type IPStat struct {
 	Counters
 }
 
-// CodeStat counts the replies of one SMTP code.
-type CodeStat struct {
-	Code        int    `json:"smtpCode"`
-	Description string `json:"smtpDescription"`
-	Count       int64  `json:"count"`
-}
-
 // breakdowns are the words of the query.
 var breakdowns = map[string]store.StatBy{
 	"total": store.StatByAll, "subaccount": store.StatBySubAccount, "provider": store.StatByProvider, "domain": store.StatByDomain,
@@ -73,18 +63,12 @@ type breakdownQuery struct {
 // maxBreakdown bounds the lines of one answer.
 const maxBreakdown = 10_000
 
-type codeQuery struct {
-	Days
-	SubAccount int64 `query:"subAccountId" doc:"of this sub-account alone"`
-	Provider   int64 `query:"tpspId" doc:"of this provider alone"`
-}
-
 func (a *API) breakdownRoutes() {
 	const account, own = "/account/stat/breakdown", "/subaccount/stat/breakdown"
 	const words = "Counters by provider, sender domain, mailbox category, SMTP code, group or sub-account, with unique opens and clicks"
 	register(a, statistic(account, words, waypost.KeyAccount), nil, a.breakdown)
 	register(a, statistic(own, words, waypost.KeySubAccount), nil, a.breakdown)
-	register(a, statistic("/account/smtp/stat", "How often each SMTP code was answered, over at most 366 days", waypost.KeyAccount), nil, a.codeStats)
+	a.codeRoutes()
 	const agg = "/subaccount/stat/aggregate"
 	register(a, statistic(agg+"/groups", "Counters of each group over at most 366 days", waypost.KeySubAccount), nil, a.groupStats)
 	register(a, statistic(agg+"/providers", "Counters of each mailbox category over at most 366 days", waypost.KeySubAccount), nil, a.providerStats)
@@ -239,50 +223,4 @@ func (a *API) ipStats(ctx context.Context, in *Days) ([]IPStat, error) {
 		return nil, err
 	}
 	return []IPStat{{pseudoIP, ip.address.String(), all}}, nil
-}
-
-func (a *API) codeStats(ctx context.Context, in *codeQuery) ([]CodeStat, error) {
-	rows, err := a.sums(ctx, &in.Days, store.StatQuery{By: store.StatByCode, SubAccount: in.SubAccount, Provider: in.Provider})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]CodeStat, len(rows))
-	for i, r := range rows {
-		code := int(keyID(r.Key))
-		out[i] = CodeStat{Code: code, Description: codeWords(code)}
-		for _, n := range r.Counts { // an event counts under one of these, or is an open and has no code
-			out[i].Count += n
-		}
-	}
-	slices.SortFunc(out, func(a, b CodeStat) int { return a.Code - b.Code })
-	return out, nil
-}
-
-// codes say what a server means by an SMTP code (RFC 5321, section 4.2; RFC
-// 4954; RFC 7504).
-var codes = map[int]string{
-	250: "Taken", 251: "Taken, to be forwarded elsewhere", 252: "Taken without knowing whether the mailbox exists",
-	421: "The server hangs up for now", 450: "The mailbox cannot be used for now", 451: "The server met an error of its own",
-	452: "The server or the mailbox has no room for now", 454: "Login or TLS does not work for now", 455: "The server cannot do what was asked for now",
-	500: "The server does not know the command", 501: "The server cannot read what follows the command", 502: "The server does not do this command",
-	503: "The command came out of turn", 504: "The server does not do this variant of the command", 521: "The host takes no mail at all",
-	530: "The server wants a login, or TLS, first", 534: "The server wants a stronger way to log in", 535: "User name or password is wrong",
-	550: "Refused: no such mailbox, or against a policy", 551: "The mailbox is elsewhere", 552: "Too large, or the mailbox is full",
-	553: "The address is not allowed here", 554: "Refused", 555: "The server does not know an option that was asked for",
-	556: "The domain takes no mail at all",
-}
-
-func codeWords(code int) string {
-	if words, ok := codes[code]; ok {
-		return words
-	}
-	switch code / 100 {
-	case 2:
-		return "Success"
-	case 4:
-		return "Temporary failure"
-	case 5:
-		return "Permanent failure"
-	}
-	return strings.TrimSpace("Reply " + strconv.Itoa(code))
 }

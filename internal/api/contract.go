@@ -27,14 +27,18 @@ type contractKey struct{}
 
 // applyContract notes which contract a request asks for, and says in the
 // answer which one it gets. Without the header that is legacy, until the
-// sunset date if one is configured, and v1 from then on (D-1).
-func (a *API) applyContract(w http.ResponseWriter, r *http.Request, now time.Time) *http.Request {
+// sunset date if one is configured, and v1 from then on (D-1). A contract that
+// is not spoken here is refused: its program would read another one's fields.
+func (a *API) applyContract(w http.ResponseWriter, r *http.Request, now time.Time) (*http.Request, *Error) {
 	sunset := a.cfg.LegacySunset
 	c := legacy
+	var refused *Error
 	switch asked := strings.TrimSpace(r.Header.Get(contractHeader)); {
 	case strings.EqualFold(asked, string(v1)):
 		c = v1
 	case strings.EqualFold(asked, string(legacy)):
+	case asked != "":
+		refused = badField(contractHeader, "must be legacy or v1, the contracts that are spoken here; leave it out for the default")
 	case !sunset.IsZero() && !now.Before(sunset):
 		c = v1
 	}
@@ -45,7 +49,7 @@ func (a *API) applyContract(w http.ResponseWriter, r *http.Request, now time.Tim
 		h.Set("Sunset", sunset.UTC().Format(http.TimeFormat)) // RFC 8594
 		h.Set("Link", "<"+a.cfg.PublicURL+ReferencePath+`#contracts>; rel="deprecation"`)
 	}
-	return r.WithContext(context.WithValue(r.Context(), contractKey{}, c))
+	return r.WithContext(context.WithValue(r.Context(), contractKey{}, c)), refused
 }
 
 func contractOf(ctx context.Context) contract {

@@ -38,11 +38,9 @@ type DomainV1 struct {
 	Track                DNSRecord `json:"track"`
 	DMARC                DNSRecord `json:"dmarc"`
 	DKIMVerified         bool      `json:"dkimVerified"`
-	SPFVerified          bool      `json:"spfVerified"`
 	DMARCVerified        bool      `json:"dmarcVerified"`
 	ReturnPathVerified   bool      `json:"returnPathVerified"`
 	TrackVerified        bool      `json:"trackVerified"`
-	GPTVerified          bool      `json:"gptVerified"`
 	Verified             bool      `json:"verified"`
 	DomainRegisteredDate string    `json:"domainRegisteredDate"`
 	Created              int64     `json:"created" doc:"UNIX nanoseconds"`
@@ -99,7 +97,7 @@ func domainViewV1(d waypost.SenderDomain) DomainV1 {
 	l := domainView(d)
 	return DomainV1{
 		ID: l.ID, Name: l.Name, DKIM: l.DKIM, ReturnPath: l.ReturnPath, Track: l.Track, DMARC: l.DMARC,
-		DKIMVerified: l.DKIMVerified, SPFVerified: l.SPFVerified, DMARCVerified: l.DMARCVerified,
+		DKIMVerified: l.DKIMVerified, DMARCVerified: l.DMARCVerified,
 		ReturnPathVerified: l.ReturnPathVerified, TrackVerified: l.TrackVerified, Verified: l.Verified, Created: l.Created,
 		DMARCFailure: l.DMARCFailure, DKIMFailure: l.DKIMFailure, TrackFailure: l.TrackFailure, ReturnPathFailure: l.ReturnPathFailure,
 		DNSProvider: d.DNSProvider,

@@ -32,7 +32,7 @@ func (m *EmailMessage) submission() (*queue.Submission, error) {
 		TrackOpens: m.TrackOpens == nil || *m.TrackOpens, TrackClicks: m.TrackClicks == nil || *m.TrackClicks,
 		Webhook: m.Webhook, Variables: m.variables(add),
 	}}
-	if m.ReplyTo != nil && m.ReplyTo.Email != "" {
+	if m.ReplyTo != nil && *m.ReplyTo != (EmailAddress{}) { // older clients send an empty one
 		if _, err := compose.Mailbox(m.ReplyTo.Email); err != nil {
 			add("replyTo.email", "%v", err)
 		}
@@ -198,7 +198,10 @@ func (m *EmailMessage) attachments(add adder) []waypost.Attachment {
 		if strings.ContainsFunc(a.ContentID, func(r rune) bool { return r <= ' ' || r > '~' || r == '<' || r == '>' }) || len(a.ContentID) > 250 {
 			add(at+".contentId", "must be printable ASCII without blanks and angle brackets, of at most 250 characters")
 		}
-		if a.Content.bad {
+		switch {
+		case !a.Content.given:
+			add(at+".content", "is missing: give the file as base64")
+		case a.Content.bad:
 			add(at+".content", "is not base64 (RFC 4648, section 4)")
 		}
 		data := a.Content.data

@@ -65,8 +65,9 @@ func (templateID) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type:
 // base64Data is a file as it is decoded from the document: its text is in
 // memory once, in the request.
 type base64Data struct {
-	data []byte
-	bad  bool
+	data  []byte
+	given bool // an empty file is "", and has been given
+	bad   bool
 }
 
 // UnmarshalJSON decodes a string. What is not base64 is noted, so that the
@@ -75,7 +76,7 @@ func (d *base64Data) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" {
 		return nil
 	}
-	if b[0] != '"' {
+	if d.given = true; b[0] != '"' {
 		d.bad = true
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,6 +85,14 @@ func fail(status int, message string) *Error {
 	return &Error{status: status, Body: ErrorBody{Code: kind.code, Type: kind.kind, Message: message}}
 }
 
+// unacceptable is a 406 that is about no missing object: a call that gives
+// nothing, or an object that cannot go (sendpost.md, a.1).
+func unacceptable(message string) *Error {
+	e, kind := fail(http.StatusNotAcceptable, message), errorKinds[http.StatusBadRequest]
+	e.Body.Code, e.Body.Type = kind.code, kind.kind
+	return e
+}
+
 // invalid refuses fields of a request with 422.
 func invalid(details ...ErrorDetail) *Error {
 	parts := make([]string, len(details))
@@ -134,13 +143,35 @@ func writeError(w http.ResponseWriter, e *Error) {
 // body too large) take the one shape, without the value that it would echo.
 // The framework keeps this in a package variable.
 var useErrorShape = sync.OnceFunc(func() {
-	huma.NewErrorWithContext = func(_ huma.Context, status int, message string, errs ...error) huma.StatusError {
-		return frameworkError(status, message, errs)
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, message string, errs ...error) huma.StatusError {
+		e := frameworkError(status, message, errs)
+		if op := ctx.Operation(); op != nil && slices.ContainsFunc(errs, inPath) {
+			return noSuchID(op.Path)
+		}
+		return e
 	}
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		return frameworkError(status, message, errs)
 	}
 })
+
+// inPath tells of an error that it is about the id in the path.
+func inPath(err error) bool {
+	var d huma.ErrorDetailer
+	return errors.As(err, &d) && d.ErrorDetail().Location == "path.id"
+}
+
+// noSuchID answers for an id that is no number from 1 on: such an object is
+// not there, like one of another number (sendpost.md, a.0).
+func noSuchID(path string) *Error {
+	status := http.StatusNotFound
+	if strings.HasPrefix(path, base+"/subaccount/") {
+		status = http.StatusNotAcceptable
+	}
+	e := fail(status, "id: nothing has such an id; check it, or list what there is")
+	e.Body.Param = "id"
+	return e
+}
 
 func frameworkError(status int, message string, errs []error) *Error {
 	if status == http.StatusBadRequest {

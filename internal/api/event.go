@@ -119,7 +119,7 @@ func eventView(e foundEvent) Event {
 		EventID: strconv.FormatInt(e.ID, 10), Groups: append([]string{}, e.head.groups...), IPPoolID: m.Pool, DomainID: m.Domain,
 		TPSPID: e.Provider, MessageType: m.Mailbox.String(), MessageSubject: e.head.subject,
 		AccountID: e.Account, SubAccountID: e.SubAccount, MessageID: e.Message.String(), Type: int(e.Type),
-		From: e.head.from.Email, FromName: e.head.from.Name, To: e.Recipient, ToName: m.To.Name,
+		From: e.head.from.Email, FromName: e.head.from.Name, To: e.Recipient, ToName: m.RecipientName(),
 		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
 		EventMetadata: metadataView(&e.Event),
 	}

@@ -99,6 +99,7 @@ func (h *house) furnish(account, sub int64, word string) tenant {
 	t.put("subaccount", sub)
 	t.put("stat", sub)
 	t.put("settings/subaccount", sub)
+	t.put("smtp/stat/subaccount", sub)
 	hook := waypost.Webhook{Account: account, UUID: waypost.NewUUID(now), URL: "https://" + word + ".example/", Enabled: true, Created: now, Updated: now, State: waypost.WebhookActive}
 	h.ok(h.store.CreateWebhook(ctx, &hook))
 	t.put("webhook", hook.ID)
@@ -152,6 +153,7 @@ func (h *house) mail(t *tenant, domain int64, word string) {
 	if word == secretWords {
 		t.ids["ip"] = "99"
 	}
+	t.ids["smtp/stat/ip"] = t.ids["ip"]
 }
 
 func (t *tenant) put(kind string, id int64) {
@@ -228,8 +230,16 @@ func (op *operation) target(t *testing.T, of *tenant) (path string, has bool) {
 	}
 	_, tail, _ := strings.Cut(rest, "}")
 	path = before + id + tail
-	if strings.Contains(path, "{") { // an object of an object
-		path = path[:strings.IndexByte(path, '{')] + "1" + path[strings.IndexByte(path, '}')+1:]
+	if before, rest, nested := strings.Cut(path, "{"); nested { // an object of an object
+		second := "1"
+		switch {
+		case strings.HasSuffix(before, "/provider/"):
+			second = of.ids["tpsp"]
+		case strings.HasSuffix(before, "/subaccount/"):
+			second = of.ids["subaccount"]
+		}
+		_, tail, _ := strings.Cut(rest, "}")
+		path = before + second + tail
 	}
 	return path + op.query(), true
 }

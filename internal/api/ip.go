@@ -149,5 +149,5 @@ func (a *API) deleteIP(_ context.Context, in *idPath) (Deleted, error) {
 	if in.ID != pseudoIP {
 		return Deleted{}, notFound("IP", in.ID)
 	}
-	return Deleted{}, fail(http.StatusNotAcceptable, "this IP stands for your own servers and cannot be deleted; delete a provider instead")
+	return Deleted{}, unacceptable("this IP stands for your own servers and cannot be deleted; delete a provider instead")
 }

@@ -78,7 +78,7 @@ func (f *EventFilter) query(ctx context.Context) (q store.EventQuery, err error)
 	switch search := strings.TrimSpace(f.Search); {
 	case search == "":
 	case strings.Contains(search, "@"):
-		q.Recipient = waypost.FoldEmail(search)
+		q.Recipient = recipientForm(search)
 	default:
 		if q.Message, err = waypost.ParseUUID(search); err != nil {
 			return q, badField("search", "must be a recipient's whole address or a message id")
@@ -98,6 +98,16 @@ func (f *EventFilter) query(ctx context.Context) (q store.EventQuery, err error)
 		q.SubAccount = f.SourceID
 	}
 	return q, nil
+}
+
+// recipientForm is the form in which the recipients of messages are compared.
+// What is no address is compared as it is: a message to it was dropped, and can
+// be asked for.
+func recipientForm(search string) string {
+	if form, err := suppressedForm(search); err == nil {
+		return form
+	}
+	return waypost.FoldEmail(search)
 }
 
 // eventTypes reads a list of numbers or names.
@@ -225,7 +235,9 @@ func (a *API) recipientMessages(ctx context.Context, in *recipientMessages) ([]f
 	if in.Search != "" {
 		return nil, badField("search", "the address stands in the path; leave search out")
 	}
-	in.Search = in.Recipient
+	if in.Search = in.Recipient; strings.TrimSpace(in.Search) == "" { // which would select everybody
+		return nil, badField("recipient", "must be a whole address")
+	}
 	return a.listMessages(ctx, &in.MessageFilter)
 }
 
@@ -240,7 +252,7 @@ func (a *API) listMessages(ctx context.Context, in *MessageFilter) ([]foundMessa
 		if !strings.Contains(search, "@") {
 			return nil, badField("search", "must be a recipient's whole address")
 		}
-		q.Recipient = waypost.FoldEmail(search)
+		q.Recipient = recipientForm(search)
 	}
 	if in.Before != "" {
 		if q.Before, err = waypost.ParseUUID(in.Before); err != nil {

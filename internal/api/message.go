@@ -167,22 +167,21 @@ func (a *API) getMessage(ctx context.Context, in *messagePath) (foundMessage, er
 func messageView(f foundMessage) Message {
 	m, c := &f.Message, &f.content
 	fields := flatten(m.Variables)
-	to := MessageTo{Name: m.To.Name, Email: m.Recipient, Cc: []string{}, Bcc: []string{}, CustomFields: fields}
+	to := MessageTo{Name: m.RecipientName(), Email: m.Recipient, Cc: []string{}, Bcc: []string{}, CustomFields: fields}
+	for _, cc := range m.Cc {
+		to.Cc = append(to.Cc, cc.Email)
+	}
 	header := to
-	header.Email = m.To.Email
+	header.Name, header.Email = m.To.Name, m.To.Email
 	out := Message{
 		MessageID: m.ID.String(), AccountID: m.Account, SubAccountID: m.SubAccount, AccountIPPoolID: m.Pool,
 		EmailType: m.Mailbox.String(), SubmittedAt: m.SubmittedAt.UnixNano(),
-		From: NameEmail(c.From), ReplyTo: NameEmail(c.ReplyTo), To: to, HeaderTo: header,
-		HeaderCc: []string{}, HeaderBcc: []string{}, Attachments: []string{}, Groups: append([]string{}, c.Groups...),
+		From: NameEmail(c.From), ReplyTo: NameEmail(c.Replies()), To: to, HeaderTo: header,
+		HeaderCc: to.Cc, HeaderBcc: []string{}, Attachments: []string{}, Groups: append([]string{}, c.Groups...),
 		IPPool: c.Pool, Headers: headerMap(c), CustomFields: fields,
 		Subject: c.Subject, PreText: c.PreText, HTMLBody: c.HTML, TextBody: c.Text, AMPBody: c.AMP,
 		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks, Attempt: f.attempts,
 		WebhookEndpoint: c.Webhook, MXRecords: []string{},
-	}
-	for _, cc := range m.Cc {
-		out.HeaderCc = append(out.HeaderCc, cc.Email)
-		out.To.Cc = append(out.To.Cc, cc.Email)
 	}
 	for i := range c.Attachments {
 		out.Attachments = append(out.Attachments, c.Attachments[i].Filename)
@@ -194,15 +193,15 @@ func messageViewV1(f foundMessage) MessageV1 {
 	m, c := &f.Message, &f.content
 	fields := map[string]any{}
 	_ = json.Unmarshal(m.Variables, &fields) // checked when it came
-	to := MessageToV1{Name: m.To.Name, Email: m.Recipient, Cc: []NameEmail{}, Bcc: []NameEmail{}, CustomFields: fields}
+	to := MessageToV1{Name: m.RecipientName(), Email: m.Recipient, Cc: []NameEmail{}, Bcc: []NameEmail{}, CustomFields: fields}
 	for _, cc := range m.Cc {
 		to.Cc = append(to.Cc, NameEmail(cc))
 	}
 	header := to
-	header.Email = m.To.Email
+	header.Name, header.Email = m.To.Name, m.To.Email
 	out := MessageV1{
 		MessageID: m.ID.String(), SubAccountID: m.SubAccount, EmailType: m.Mailbox.String(), SubmittedAt: m.SubmittedAt.UnixNano(),
-		From: NameEmail(c.From), ReplyTo: NameEmail(c.ReplyTo), To: to, HeaderTo: header, HeaderCc: to.Cc, HeaderBcc: []NameEmail{},
+		From: NameEmail(c.From), ReplyTo: NameEmail(c.Replies()), To: to, HeaderTo: header, HeaderCc: to.Cc, HeaderBcc: []NameEmail{},
 		Attachments: []MessageAttachment{}, Groups: append([]string{}, c.Groups...), IPPool: c.Pool, Headers: headerMap(c),
 		Subject: c.Subject, PreText: c.PreText, HTMLBody: c.HTML, TextBody: c.Text, AMPBody: c.AMP,
 		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks,

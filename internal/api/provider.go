@@ -159,18 +159,28 @@ func (a *API) createProvider(ctx context.Context, in *raw) (Provider, error) {
 
 // nameFree spares a connection test that could only end in a refusal.
 func (a *API) nameFree(ctx context.Context, account int64, name string) error {
+	p, err := a.providerNamed(ctx, account, name)
+	if err == nil && p.ID != 0 {
+		return nameTaken(name)
+	}
+	return err
+}
+
+// providerNamed finds a provider by its whole name; the zero provider when
+// there is none.
+func (a *API) providerNamed(ctx context.Context, account int64, name string) (waypost.Provider, error) {
 	for offset := 0; ; offset += 1000 {
 		all, err := a.cfg.Store.Providers(ctx, account, store.Page{Limit: 1000, Offset: offset, Search: name})
 		if err != nil {
-			return fmt.Errorf("look for a provider named %q: %w", name, err)
+			return waypost.Provider{}, fmt.Errorf("look for a provider named %q: %w", name, err)
 		}
 		for i := range all {
 			if all[i].Name == name {
-				return nameTaken(name)
+				return all[i], nil
 			}
 		}
 		if len(all) < 1000 {
-			return nil
+			return waypost.Provider{}, nil
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ func (a *API) report(ctx context.Context, in *reportInput) (waypost.ReportReply,
 	if err != nil {
 		return waypost.ReportReply{}, err
 	}
-	r, err := decodeReport(body)
+	r, unread, err := decodeReport(body)
 	if err != nil {
 		return waypost.ReportReply{}, err
 	}
@@ -45,6 +46,9 @@ func (a *API) report(ctx context.Context, in *reportInput) (waypost.ReportReply,
 	results, err := a.cfg.Door.Report(ctx, key.Provider, r.Items, now)
 	if err != nil {
 		return waypost.ReportReply{}, err
+	}
+	for i, why := range unread {
+		results[i].Status, results[i].Error = waypost.ReportRejected, why
 	}
 	if err := a.cfg.Store.AgentSeen(ctx, waypost.Agent{
 		Provider: key.Provider, ID: short(r.Agent.ID), Version: short(r.Agent.Version),
@@ -66,12 +70,56 @@ func (a *API) report(ctx context.Context, in *reportInput) (waypost.ReportReply,
 	return out, nil
 }
 
-func decodeReport(body []byte) (waypost.Report, error) {
+// decodeReport reads a report. An item that cannot be read is left zero, which
+// is refused, and unread says why by its index: it does not fail its neighbours
+// (D-31).
+func decodeReport(body []byte) (r waypost.Report, unread map[int]string, err error) {
 	if text := bytes.TrimSpace(body); len(text) > 0 && text[0] == '[' {
-		items, err := decode[[]waypost.ReportItem](body)
-		return waypost.Report{Items: items}, err
+		r.Items, err = decode[[]waypost.ReportItem](body)
+	} else {
+		r, err = decode[waypost.Report](body)
 	}
-	return decode[waypost.Report](body)
+	if err == nil || !json.Valid(body) || checkShape(body) != nil {
+		return r, nil, err
+	}
+	return decodeItems(body)
+}
+
+// rawReport is a report whose items are still to be read.
+type rawReport struct {
+	Agent waypost.ReportAgent `json:"agent"`
+	Items []json.RawMessage   `json:"events"`
+}
+
+// decodeItems reads a report of which some item has a value of the wrong kind,
+// one by one.
+func decodeItems(body []byte) (r waypost.Report, unread map[int]string, err error) {
+	var all []json.RawMessage
+	if bytes.TrimSpace(body)[0] == '[' {
+		all, err = decode[[]json.RawMessage](body)
+	} else {
+		var parts rawReport
+		parts, err = decode[rawReport](body)
+		all, r.Agent = parts.Items, parts.Agent
+	}
+	if err != nil {
+		return r, nil, err
+	}
+	r.Items, unread = make([]waypost.ReportItem, len(all)), map[int]string{}
+	for i, item := range all {
+		if err := json.Unmarshal(item, &r.Items[i]); err != nil {
+			r.Items[i], unread[i] = waypost.ReportItem{}, unreadable(item, err)
+		}
+	}
+	return r, unread, nil
+}
+
+// unreadable says what is wrong with an item.
+func unreadable(item []byte, err error) string {
+	if _, kind := errors.AsType[*json.UnmarshalTypeError](err); kind {
+		return jsonError(item, err).Error()
+	}
+	return "timestamp: must be a time of RFC 3339, or a number since 1970"
 }
 
 // inflate undoes gzip within the bound of a report, whatever the ratio.

@@ -99,6 +99,19 @@ func TestStatistics(t *testing.T) {
 	if stat := row["stat"].(map[string]any); row["name"] != "mta1" || stat["uniqueOpened"] != 1.0 || stat["opened"] != 2.0 {
 		t.Errorf("by provider: %v", row)
 	}
+	part := fmt.Sprintf("/account/smtp/stat/subaccount/%d", h.sub.ID)
+	all := fmt.Sprint(get("/account/smtp/stat"))
+	for _, path := range []string{
+		part, part + "/ip/1", part + "/provider/mta1", part + "/provider/1", "/account/smtp/stat/ip/1", "/account/smtp/stat/ip/1/provider/mta1",
+		fmt.Sprintf("/account/smtp/stat/ip/1/subaccount/%d", h.sub.ID),
+	} {
+		if codes := fmt.Sprint(get(path + "/aggregate/")); codes != all {
+			t.Errorf("%s: %s, want %s", path, codes, all)
+		}
+	}
+	for _, path := range []string{"/subaccount/99", "/ip/2", part[len("/account/smtp/stat"):] + "/ip/2", "/ip/1/provider/nobody", "/ip/1/provider/99", "/ip/1/subaccount/99"} {
+		h.want(404, "GET", "/api/v1/account/smtp/stat"+path+"/aggregate?from=2026-03-14&to=2026-03-16", waypost.KeyAccount, nil)
+	}
 	if codes := get("/account/smtp/stat"); len(codes) != 2 || codes[0].(map[string]any)["smtpCode"] != 452.0 || codes[1].(map[string]any)["count"] != 1.0 {
 		t.Errorf("codes %v", codes)
 	}

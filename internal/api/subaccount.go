@@ -235,7 +235,7 @@ func (a *API) deleteSubAccount(ctx context.Context, in *idPath) (Deleted, error)
 	}
 	switch err := a.cfg.Store.DeleteSubAccount(ctx, s.Account, s.ID); {
 	case errors.Is(err, store.ErrExists):
-		return Deleted{}, fail(http.StatusNotAcceptable, "this is the account's default sub-account, which cannot be deleted; block it if it should send no mail")
+		return Deleted{}, unacceptable("this is the account's default sub-account, which cannot be deleted; block it if it should send no mail")
 	case isNotFound(err):
 		return Deleted{}, notFound("sub-account", in.ID)
 	case err != nil:

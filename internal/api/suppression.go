@@ -81,6 +81,7 @@ type DeletionMessage struct {
 const (
 	mostSuppressed  = 10_000 // addresses in one call
 	maxSuppressDays = 60     // of a list
+	maxListedV1     = 100    // entries of a page in v1; the older contract names no limit
 )
 
 // SuppressionFilter is the query that selects suppressions (sendpost.md, a.1).
@@ -93,7 +94,7 @@ type SuppressionFilter struct {
 
 type suppressionList struct {
 	SuppressionFilter
-	Limit  int `query:"limit" default:"20" minimum:"1" maximum:"100"`
+	Limit  int `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"at most 100 in the contract v1"`
 	Offset int `query:"offset" default:"0" minimum:"0"`
 }
 
@@ -148,6 +149,9 @@ func (f *SuppressionFilter) query(ctx context.Context, needDays bool) (q store.S
 }
 
 func (a *API) listSuppressions(ctx context.Context, in *suppressionList) ([]waypost.Suppression, error) {
+	if in.Limit > maxListedV1 && contractOf(ctx) == v1 {
+		return nil, badField("limit", "must be at most %d", maxListedV1)
+	}
 	q, err := in.query(ctx, true)
 	if err != nil {
 		return nil, err
@@ -182,7 +186,7 @@ func suppressedForm(email string) (string, error) {
 }
 
 func nothingGiven(what string) *Error {
-	e := fail(http.StatusNotAcceptable, "the call has no address; "+what)
+	e := unacceptable("the call has no address; " + what)
 	e.Body.Param = "body"
 	return e
 }

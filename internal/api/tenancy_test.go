@@ -11,7 +11,10 @@ import (
 
 // everybodys are operations whose answer is the same for every account, or is
 // found by what is no object: they show nothing of anyone.
-var everybodys = []string{"/api/v1/account/ip/{id}", "/api/v1/account/recipient/{recipient}/messages", "/api/v1/subaccount/recipient/{recipient}/messages"}
+var everybodys = []string{
+	"/api/v1/account/ip/{id}", "/api/v1/account/smtp/stat/ip/{id}/aggregate",
+	"/api/v1/account/recipient/{recipient}/messages", "/api/v1/subaccount/recipient/{recipient}/messages",
+}
 
 // bodies are those of operations that read the body before they look for the
 // object.

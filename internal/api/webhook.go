@@ -147,7 +147,7 @@ func (a *API) createWebhook(ctx context.Context, in *raw) (waypost.Webhook, erro
 		return waypost.Webhook{}, err
 	}
 	if req.URL == nil || *req.URL == "" {
-		e := fail(http.StatusNotAcceptable, "url is missing: give the https URL that events are sent to") // 406: sendpost.md, a.1
+		e := unacceptable("url is missing: give the https URL that events are sent to") // 406: sendpost.md, a.1
 		e.Body.Param = "url"
 		return waypost.Webhook{}, e
 	}

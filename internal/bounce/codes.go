@@ -9,6 +9,21 @@ type codes struct {
 	temporary bool   // 4.y.z, or 4yz without an enhanced code
 }
 
+// StatedCodes reads the codes with which a reply begins, as a mail server's log
+// quotes it: "550 5.1.1 no such user", also behind "host mx.example[192.0.2.1]
+// said: ". A number elsewhere in a text may be anything and is not read. 0 and
+// "" are for what is not there.
+func StatedCodes(text string) (code int, enhanced string) {
+	if _, reply, quoted := strings.Cut(text, " said: "); quoted {
+		text = reply
+	}
+	if len(text) >= 3 && text[0] >= '2' && text[0] <= '5' && digits(text[:3]) && (len(text) == 3 || text[3] == ' ' || text[3] == '-') {
+		code = int(text[0]-'0')*100 + int(text[1]-'0')*10 + int(text[2]-'0')
+		text = strings.TrimLeft(text[3:], " -")
+	}
+	return code, enhancedAt(text)
+}
+
 // codesOf reads the codes of a reply: its own, or those inside its text when
 // they are missing or, for the enhanced code, inexact (D-45).
 func codesOf(r Reply) codes {

@@ -101,6 +101,12 @@ func (d *Door) fact(ctx context.Context, m *waypost.Message, it *waypost.ReportI
 	at := when(it.Timestamp.Time, m.SubmittedAt, now)
 	e := eventOf(m, waypost.CSDelivered, waypost.SourceAgent, at)
 	e.Code, e.Enhanced, e.Text = it.SMTPCode, bound(clean(it.EnhancedCode), 12), clean(it.SMTPDescription)
+	if code, enhanced := bounce.StatedCodes(e.Text); e.Code == 0 { // not every reporter takes them out of the text
+		e.Code = code
+		if e.Enhanced == "" {
+			e.Enhanced = enhanced
+		}
+	}
 	e.Queue, e.Relay = waypost.QueueID(bound(clean(string(it.QueueID)), 64)), bound(clean(it.Relay), 255)
 	f := store.Fact{Event: e, Relayed: true}
 	if it.EventID != "" {

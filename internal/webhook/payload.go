@@ -185,7 +185,7 @@ func payloadLegacy(s *Subject, flags waypost.WebhookFlags) legacyPayload {
 	out := legacyPayload{EmailMessage: messageOf(s), Event: legacyEvent{
 		EventID: strconv.FormatInt(e.ID, 10), Groups: list(c.Groups), IPPoolID: m.Pool, DomainID: m.Domain, TPSPID: e.Provider,
 		MessageType: m.Mailbox.String(), MessageSubject: c.Subject, AccountID: e.Account, SubAccountID: e.SubAccount,
-		MessageID: e.Message.String(), Type: number, From: c.From.Email, FromName: c.From.Name, To: e.Recipient, ToName: m.To.Name,
+		MessageID: e.Message.String(), Type: number, From: c.From.Email, FromName: c.From.Name, To: e.Recipient, ToName: m.RecipientName(),
 		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
 		EventMetadata: legacyMetadata{SMTPCode: e.Code, SMTPDescription: e.Text},
 	}}
@@ -231,7 +231,7 @@ func messageOf(s *Subject) emailMessage {
 	m, c := &s.Message, &s.Content
 	out := emailMessage{
 		MessageID: s.Event.Message.String(), AccountID: s.Event.Account, SubAccountID: s.Event.SubAccount, EmailType: m.Mailbox.String(),
-		From: nameEmail(c.From), ReplyTo: nameEmail(c.ReplyTo), Groups: list(c.Groups), IPPool: c.Pool,
+		From: nameEmail(c.From), ReplyTo: nameEmail(c.Replies()), Groups: list(c.Groups), IPPool: c.Pool,
 		Headers: map[string]string{}, CustomFields: fields(m.Variables),
 		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks, WebhookEndpoint: c.Webhook,
 	}
@@ -242,7 +242,7 @@ func messageOf(s *Subject) emailMessage {
 }
 
 func recipientOf(m *waypost.Message) recipient {
-	out := recipient{Name: m.To.Name, Email: m.Recipient, CustomFields: fields(m.Variables), Cc: []nameEmail{}, Bcc: []nameEmail{}}
+	out := recipient{Name: m.RecipientName(), Email: m.Recipient, CustomFields: fields(m.Variables), Cc: []nameEmail{}, Bcc: []nameEmail{}}
 	for _, cc := range m.Cc {
 		out.Cc = append(out.Cc, nameEmail(cc))
 	}
