@@ -103,6 +103,46 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	}
 }
 
+// TestAuditFilters: entries are found by who, what, object, text and day, and
+// paged through by id.
+func TestAuditFilters(t *testing.T) {
+	w := newWorld(t)
+	const path = "/api/v1/account/audit"
+	for i := range 5 {
+		w.want(200, "POST", "/api/v1/subaccount/suppression", waypost.KeySubAccount, fmt.Sprintf(`{"manual":[{"email":"a%d@example.org"}]}`, i))
+	}
+	w.want(200, "PUT", "/api/v1/account/ip/1/", waypost.KeyAccount, `{"autoWarmupEnabled":true}`)
+	count := func(query string) int {
+		return len(w.want(200, "GET", path+query, waypost.KeyAccount, nil)["list"].([]any))
+	}
+	today := time.Now().UTC().Format(time.DateOnly)
+	for query, want := range map[string]int{
+		"": 6, "?action=suppression.add": 5, "?action=suppression": 0, "?object=/account/ip/1": 1, "?search=SUPPRESSION+list": 5, "?search=%25": 0,
+		"?actor=nobody": 0, "?action=suppression.add&object=/account/ip/1": 0, "?to=2020-01-01": 0, "?from=2020-01-01&limit=4": 4,
+		"?from=2020-01-01&action=suppression.add&offset=3": 2,
+	} {
+		if got := count(query); got != want {
+			t.Errorf("%s: %d entries, want %d", query, got, want)
+		}
+	}
+	if got := count("?from=" + today + "&to=" + today); got > 6 {
+		t.Errorf("today has %d entries", got)
+	}
+	seen, before := map[float64]bool{}, ""
+	for range 3 {
+		list := w.want(200, "GET", path+"?limit=2"+before, waypost.KeyAccount, nil)["list"].([]any)
+		for _, e := range list {
+			id := e.(map[string]any)["id"].(float64)
+			seen[id], before = true, fmt.Sprintf("&before=%.0f", id)
+		}
+	}
+	if len(seen) != 6 {
+		t.Errorf("three pages of two have %d entries", len(seen))
+	}
+	w.want(422, "GET", path+"?before=x", waypost.KeyAccount, nil)
+	w.want(422, "GET", path+"?from=x", waypost.KeyAccount, nil)
+}
+
 // newKey makes a key through the API.
 func (w *world) newKey(body string) (id float64, key string) {
 	w.Helper()

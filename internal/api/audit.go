@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // Audit is who changed what.
@@ -46,13 +49,42 @@ func (a *API) audit(ctx context.Context, action, object, format string, args ...
 	}
 }
 
-func (a *API) audits(ctx context.Context, in *page) ([]Audit, error) {
-	all, err := a.cfg.Store.Audits(ctx, caller(ctx).Account, in.of())
+// AuditFilter is the query that selects audit entries.
+type AuditFilter struct {
+	Actor  string `query:"actor" maxLength:"320" doc:"who: the hint of an API key, the address of a person, or cli"`
+	Action string `query:"action" maxLength:"100" doc:"what was done, such as provider.update"`
+	Object string `query:"object" maxLength:"200" doc:"to what, such as provider 7"`
+	Search string `query:"search" maxLength:"200" doc:"part of any of these, or of the change in words, in any case"`
+	From   string `query:"from" maxLength:"40" doc:"noted at or after: a UTC day, or a time of RFC 3339"`
+	To     string `query:"to" maxLength:"40" doc:"noted on or before this UTC day, or before this time"`
+	Limit  int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"entries to answer"`
+	Offset int    `query:"offset" default:"0" minimum:"0" doc:"entries to pass over"`
+	Before string `query:"before" maxLength:"20" doc:"only entries older than this id: goes through long lists at the same speed on every page"`
+}
+
+func (a *API) audits(ctx context.Context, in *AuditFilter) ([]Audit, error) {
+	q := store.AuditQuery{
+		Account: caller(ctx).Account, Actor: strings.TrimSpace(in.Actor), Action: strings.TrimSpace(in.Action), Object: strings.TrimSpace(in.Object),
+		Search: strings.TrimSpace(in.Search), Limit: in.Limit, Offset: in.Offset,
+	}
+	var err error
+	if q.From, q.To, err = moments(in.From, in.To); err != nil {
+		return nil, err
+	}
+	if in.Before != "" {
+		if q.Before, err = strconv.ParseInt(in.Before, 10, 64); err != nil || q.Before < 1 {
+			return nil, badField("before", "must be the id of an entry")
+		}
+	}
+	if q.Offset > mostCounted {
+		return nil, tooFar()
+	}
+	all, err := a.cfg.Store.Audits(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("list the audit: %w", err)
 	}
-	out := make([]Audit, len(all))
-	for i, e := range all {
+	out := make([]Audit, len(all.Entries))
+	for i, e := range all.Entries {
 		out[i] = Audit{e.ID, e.At, e.Actor, e.Action, e.Object, e.Text}
 	}
 	return out, nil

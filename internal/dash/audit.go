@@ -12,26 +12,45 @@ var auditScreen = screen{Path: "/audit", Title: "Audit log", Icon: "audit", Grou
 	{"GET /audit", waypost.RoleOperator, (*Dash).audits},
 }}
 
-// auditPage is who changed what.
+// mostLooked is how many entries of a list one page looks through for a part of
+// a text, which no index finds. The page says how far it came, and goes on from
+// there.
+const mostLooked = 20_000
+
+// auditPage is who changed what, and its filters.
 type auditPage struct {
-	Rows  []waypost.Audit
-	Pager pager
+	Form    *form
+	Rows    []waypost.Audit
+	Pager   pager
+	Filters bool
 }
 
 func (d *Dash) audits(v *visit) error {
-	q := newForm(v.r.URL.Query())
-	var p auditPage
-	offset := int(min(formID(q, "from"), 1_000_000))
-	list, err := d.cfg.Store.Audits(v.ctx(), v.account(), store.Page{Limit: perPage + 1, Offset: offset})
-	if err != nil {
-		return fmt.Errorf("list the audit: %w", err)
+	f := newForm(v.r.URL.Query())
+	p := auditPage{Form: f}
+	q := store.AuditQuery{
+		Account: v.account(), Actor: clip(f.Get("who"), 320), Action: clip(f.Get("did"), 100), Object: clip(f.Get("what"), 200), Search: clip(f.Get("q"), 200),
+		Before: formID(f, "before"), Look: mostLooked, Limit: perPage,
 	}
-	p.Rows = list[:min(len(list), perPage)]
-	if len(list) > perPage {
-		p.Pager.Next = link("/audit", "from", strconv.Itoa(offset+perPage))
+	q.From, q.To = dateRange(f)
+	for _, name := range []string{"who", "did", "what", "q", "from", "until"} {
+		p.Filters = p.Filters || f.Get(name) != ""
 	}
-	if offset > 0 {
-		p.Pager.First = "/audit"
+	if f.OK() {
+		found, err := d.cfg.Store.Audits(v.ctx(), q)
+		if err != nil {
+			return fmt.Errorf("list the audit: %w", err)
+		}
+		p.Rows = found.Entries
+		p.Pager = pages(v, found.Next != 0, func() string { return strconv.FormatInt(found.Next, 10) })
+		if found.Next != 0 && len(found.Entries) < perPage {
+			p.Pager.Text = lookedThrough(mostLooked, "entries")
+		}
 	}
 	return d.show(v, "audit", p)
+}
+
+// lookedThrough says that a list ended before its end.
+func lookedThrough(n int, what string) string {
+	return "Looked through " + number(n) + " " + what + "; go on with the older ones."
 }

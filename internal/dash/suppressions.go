@@ -41,7 +41,8 @@ type suppressionsPage struct {
 	Types   []option
 	Rows    []suppressionRow
 	Pager   pager
-	Count   int
+	Count   int  // without filters, up to mostCounted
+	Many    bool // there are more
 	Filters bool
 	Export  string
 }
@@ -75,13 +76,21 @@ func (d *Dash) suppressions(v *visit) error {
 	if p.Sub, p.Subs, err = d.chosenSub(v, f); err != nil {
 		return err
 	}
-	q := store.SuppressionQuery{SubAccount: p.Sub.ID, Search: clip(f.Get("q"), 320), Reasons: suppressReasons[f.Get("type")], Now: v.now, Before: formID(f, "before"), Limit: perPage + 1}
-	list, err := d.cfg.Store.ListSuppressions(v.ctx(), q)
+	q := store.SuppressionQuery{SubAccount: p.Sub.ID, Reasons: suppressReasons[f.Get("type")], Now: v.now, Before: formID(f, "before"), Look: mostLooked, Limit: perPage + 1}
+	list, err := d.findSuppressed(v, &q, waypost.FoldEmail(clip(f.Get("q"), 320)))
 	if err != nil {
-		return fmt.Errorf("list the suppressions: %w", err)
+		return err
 	}
-	if p.Count, err = d.cfg.Store.CountSuppressions(v.ctx(), q); err != nil {
-		return fmt.Errorf("count the suppressions: %w", err)
+	next, err := d.endOfSuppressed(v, q, list)
+	if err != nil {
+		return err
+	}
+	if !p.Filters {
+		q.Look = mostCounted
+		if p.Count, err = d.cfg.Store.CountSuppressions(v.ctx(), q); err != nil {
+			return fmt.Errorf("count the suppressions: %w", err)
+		}
+		p.Many = p.Count >= mostCounted
 	}
 	for i := range list[:min(len(list), perPage)] {
 		row := suppressionRow{Suppression: list[i], Chip: suppressChip(list[i].Reason)}
@@ -90,9 +99,58 @@ func (d *Dash) suppressions(v *visit) error {
 		}
 		p.Rows = append(p.Rows, row)
 	}
-	p.Pager = pages(v, len(list) > perPage, func() string { return strconv.FormatInt(list[perPage-1].ID, 10) })
+	p.Pager = pages(v, next != 0, func() string { return strconv.FormatInt(next, 10) })
+	if next != 0 && len(list) <= perPage {
+		p.Pager.Text = lookedThrough(q.Look, "addresses")
+	}
 	p.Export = link("/suppressions/export", "sub", f.Get("sub"), "q", f.Get("q"), "type", f.Get("type"))
 	return d.show(v, "suppressions", p)
+}
+
+// mostCounted is how far a list is counted.
+const mostCounted = 100_000
+
+// findSuppressed lists what a text typed by a person finds: a whole address, or
+// "@" and a domain, by an index; a part of an address among the newest.
+func (d *Dash) findSuppressed(v *visit, q *store.SuppressionQuery, text string) ([]waypost.Suppression, error) {
+	exact := *q
+	local, domain, at := strings.Cut(text, "@")
+	switch {
+	case at && local == "" && strings.Contains(domain, "."):
+		q.Domain = domain
+	case at && local != "" && domain != "":
+		exact.Email = text
+		if list, err := d.cfg.Store.ListSuppressions(v.ctx(), exact); err != nil || len(list) > 0 {
+			*q = exact
+			return list, wrapList(err)
+		}
+		q.Search = text
+	default:
+		q.Search = text
+	}
+	list, err := d.cfg.Store.ListSuppressions(v.ctx(), *q)
+	return list, wrapList(err)
+}
+
+func wrapList(err error) error {
+	if err != nil {
+		return fmt.Errorf("list the suppressions: %w", err)
+	}
+	return nil
+}
+
+// endOfSuppressed is the id behind which a list goes on, 0 when it does not: of
+// the last address shown, or of the last that was looked at.
+func (d *Dash) endOfSuppressed(v *visit, q store.SuppressionQuery, list []waypost.Suppression) (int64, error) {
+	if len(list) > perPage {
+		return list[perPage-1].ID, nil
+	}
+	edge := store.SuppressionQuery{SubAccount: q.SubAccount, Email: q.Email, Domain: q.Domain, Before: q.Before, Offset: q.Look - 1, Limit: 1}
+	last, err := d.cfg.Store.ListSuppressions(v.ctx(), edge)
+	if err != nil || len(last) == 0 {
+		return 0, wrapList(err)
+	}
+	return last[0].ID, nil
 }
 
 func suppressChip(r waypost.SuppressionReason) chip {

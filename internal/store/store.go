@@ -171,7 +171,8 @@ type Suppressions interface {
 	Unsuppress(ctx context.Context, subAccount int64, emails []string) ([]waypost.Suppression, error)
 	// ListSuppressions lists suppressions, newest first.
 	ListSuppressions(ctx context.Context, q SuppressionQuery) ([]waypost.Suppression, error)
-	// CountSuppressions counts what the query selects, whatever its page.
+	// CountSuppressions counts what the query selects, whatever its page, among
+	// the newest Look.
 	CountSuppressions(ctx context.Context, q SuppressionQuery) (int, error)
 	// PruneSuppressions deletes up to limit rows that expired before a time.
 	PruneSuppressions(ctx context.Context, before time.Time, limit int) (int, error)
@@ -183,10 +184,12 @@ type SuppressionQuery struct {
 	SubAccount int64
 	Reasons    []waypost.SuppressionReason
 	Email      string    // exact, folded
-	Search     string    // part of the address, in any case
+	Domain     string    // of the address, exact, folded
+	Search     string    // part of the address, in any case; no index helps
 	From, To   time.Time // created in [From, To)
 	Now        time.Time // what has expired
 	Before     int64     // only ids below it: the keyset cursor; 0: from the newest
+	Look       int       // how many rows below Before may be looked through, 0: all
 	Limit      int       // 1 to 1000
 	Offset     int
 }

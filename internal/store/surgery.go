@@ -71,8 +71,32 @@ type Journal interface {
 	ProviderEvents(ctx context.Context, provider int64, p Page) ([]waypost.ProviderEvent, error)
 	AddAudit(ctx context.Context, a *waypost.Audit) error
 	// Audits lists the newest first.
-	Audits(ctx context.Context, account int64, p Page) ([]waypost.Audit, error)
+	Audits(ctx context.Context, q AuditQuery) (AuditPage, error)
 	// PruneJournal deletes up to limit provider events and audit entries older
 	// than a time.
 	PruneJournal(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// AuditQuery selects audit entries of an account. Zero fields select all.
+// Actor, Action and Object each have an index; what else is asked for is decided
+// on the entries that one of them selects.
+type AuditQuery struct {
+	Account  int64
+	Actor    string    // exact
+	Action   string    // exact, such as provider.update
+	Object   string    // exact, such as "provider 7"
+	Search   string    // part of actor, action, object or text; ASCII letters in any case
+	From, To time.Time // noted in [From, To)
+	Before   int64     // only ids below it: the keyset cursor; 0: from the newest
+	Look     int       // how many entries one call may look through, 0: all
+	Limit    int       // 1 to 1000
+	Offset   int
+}
+
+// AuditPage is a piece of the audit.
+type AuditPage struct {
+	Entries []waypost.Audit
+	// Next is the Before that goes on from here; 0: there is nothing more. A
+	// page with fewer entries than Limit and a Next ended because of Look.
+	Next int64
 }

@@ -51,7 +51,9 @@
 // # Lists
 //
 // Each filter of events has a partial index by type and id; a statement holds
-// only the conditions asked for and is planned for their values.
+// only the conditions asked for and is planned for their values. It walks for ids
+// and reads the rows of the page alone. Where no index finds what is asked for,
+// in the audit and among suppressions, Look bounds how much is read.
 //
 // # Event ids
 //

@@ -89,8 +89,9 @@ func byRecipient(f *filter, q *store.EventQuery) string {
 	return " FROM message m JOIN event e ON e.message = m.id"
 }
 
-// ListEvents lists events, newest first. It takes each type's newest and then
-// the newest of these: every type is one descending walk of an index.
+// ListEvents lists events, newest first. It takes the ids of each type's newest
+// and then the newest of these: every type is one descending walk of an index,
+// and only the events of the page are read whole.
 func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Event, error) {
 	f := eventFilter(&q)
 	if q.Before != 0 {
@@ -107,8 +108,10 @@ func (d *DB) ListEvents(ctx context.Context, q store.EventQuery) ([]waypost.Even
 		f.and("e.type = ANY(?)", types)
 		sql = `SELECT ` + eventColumns + ` FROM event e` + f.where()
 	default:
-		sql = `SELECT ` + eventColumns + ` FROM unnest(` + f.arg(types) + `::smallint[]) AS t(type) CROSS JOIN LATERAL (
-  SELECT * FROM event e` + f.where() + ` AND e.type = t.type ORDER BY e.id DESC LIMIT ` + f.arg(limit+offset) + `) e`
+		ids := `SELECT t.type, n.id FROM unnest(` + f.arg(types) + `::smallint[]) AS t(type) CROSS JOIN LATERAL (
+  SELECT e.id FROM event e` + f.where() + ` AND e.type = t.type ORDER BY e.id DESC LIMIT ` + f.arg(limit+offset) + `) n
+ORDER BY n.id DESC` + f.page(limit, offset)
+		sql, offset = `SELECT `+eventColumns+` FROM (`+ids+`) p JOIN event e ON e.id = p.id AND e.type = p.type AND e.account = `+f.arg(q.Account)+` AND NOT e.evidence`, 0
 	}
 	return list(ctx, d, "list events", scanEvent, sql+` ORDER BY e.id DESC`+f.page(limit, offset), append([]any{planned}, f.args...)...)
 }

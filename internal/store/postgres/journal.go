@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -35,14 +37,84 @@ func (d *DB) AddAudit(ctx context.Context, a *waypost.Audit) error {
 		a.Account, millis(a.At), clean(a.Actor), clean(a.Action), clean(a.Object), clean(a.Text)).Scan(&a.ID))
 }
 
-// Audits lists the newest first. It does not search.
-func (d *DB) Audits(ctx context.Context, account int64, p store.Page) ([]waypost.Audit, error) {
-	limit, offset, _ := page(p)
-	return list(ctx, d, "list changes", func(row pgx.CollectableRow) (a waypost.Audit, err error) {
-		var at int64
-		err = row.Scan(&a.ID, &a.Account, &at, &a.Actor, &a.Action, &a.Object, &a.Text)
-		a.At = moment(at)
-		return a, err
-	}, `SELECT id, account, at, actor, action, object, text FROM audit WHERE account = $1 ORDER BY id DESC LIMIT $2 OFFSET $3`,
-		account, limit, offset)
+// Audits lists the newest first. Within Look, entries are picked off an index
+// first, and then judged.
+func (d *DB) Audits(ctx context.Context, q store.AuditQuery) (store.AuditPage, error) {
+	f := &filter{}
+	picked := pickAudits(f, &q)
+	if q.Look > 0 {
+		picked += " LIMIT " + f.arg(q.Look)
+	}
+	f.conds = nil
+	judgeAudits(f, &q)
+	limit := min(max(q.Limit, 1), 1000)
+	all, err := list(ctx, d, "list changes", scanAudit, `SELECT id, account, at, actor, action, object, text FROM (`+picked+`) AS picked`+f.where()+
+		` ORDER BY id DESC LIMIT `+f.arg(limit+1)+` OFFSET `+f.arg(max(q.Offset, 0)), append([]any{planned}, f.args...)...)
+	page := store.AuditPage{Entries: all[:min(len(all), limit)]}
+	if len(all) > limit {
+		page.Next = all[limit-1].ID
+	}
+	if err != nil || page.Next != 0 || q.Look <= 0 {
+		return page, err
+	}
+	f = &filter{}
+	page.Next, err = one(ctx, d, "list changes", pgx.RowTo[int64],
+		`SELECT id FROM (`+pickAudits(f, &q)+` LIMIT 1 OFFSET `+f.arg(q.Look-1)+`) AS edge`, append([]any{planned}, f.args...)...)
+	if errors.Is(err, store.ErrNotFound) {
+		err = nil
+	}
+	return page, err
+}
+
+func scanAudit(row pgx.CollectableRow) (a waypost.Audit, err error) {
+	var at int64
+	err = row.Scan(&a.ID, &a.Account, &at, &a.Actor, &a.Action, &a.Object, &a.Text)
+	a.At = moment(at)
+	return a, err
+}
+
+// auditSlack is how far apart an entry's time and its place may be: entries
+// are noted by many at once.
+const auditSlack = time.Minute
+
+// pickAudits selects the entries that the best index of a query gives, newest
+// first.
+func pickAudits(f *filter, q *store.AuditQuery) string {
+	f.and("account = ?", q.Account)
+	for _, c := range []struct{ cond, value string }{
+		{"object = ?", q.Object}, {"actor = ?", q.Actor}, {"action = ?", q.Action},
+	} {
+		if c.value != "" { // the first one given has the fewest entries, mostly
+			f.and(c.cond, clean(c.value))
+			break
+		}
+	}
+	if !q.From.IsZero() {
+		f.and("id >= coalesce((SELECT id FROM audit WHERE at >= ? ORDER BY at LIMIT 1), 9223372036854775807)", millis(q.From.Add(-auditSlack)))
+	}
+	if !q.To.IsZero() {
+		f.and("id <= coalesce((SELECT id FROM audit WHERE at < ? ORDER BY at DESC LIMIT 1), 0)", millis(q.To.Add(auditSlack)))
+	}
+	if q.Before != 0 {
+		f.and("id < ?", q.Before)
+	}
+	return `SELECT * FROM audit` + f.where() + ` ORDER BY id DESC`
+}
+
+// judgeAudits are all conditions of a query on an entry.
+func judgeAudits(f *filter, q *store.AuditQuery) {
+	for _, c := range []struct{ cond, value string }{{"actor = ?", q.Actor}, {"action = ?", q.Action}, {"object = ?", q.Object}} {
+		if c.value != "" {
+			f.and(c.cond, clean(c.value))
+		}
+	}
+	if !q.From.IsZero() {
+		f.and("at >= ?", ceilMillis(q.From))
+	}
+	if !q.To.IsZero() {
+		f.and("at < ?", ceilMillis(q.To))
+	}
+	if q.Search != "" {
+		f.and("strpos(lower(concat_ws(chr(10), actor, action, object, text)), lower(?)) > 0", clean(q.Search))
+	}
 }

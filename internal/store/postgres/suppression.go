@@ -107,10 +107,24 @@ func (d *DB) Unsuppress(ctx context.Context, subAccount int64, emails []string) 
 		`DELETE FROM suppression WHERE sub_account = $1 AND email = ANY($2) RETURNING `+suppressionColumns, subAccount, asked)
 }
 
-// suppressionFilter is the condition of a query, without its page.
-func suppressionFilter(q *store.SuppressionQuery) *filter {
-	f := &filter{}
+// suppressionFilter is the condition of a query, without its page, and what it
+// selects from.
+func suppressionFilter(q *store.SuppressionQuery) (f *filter, from string) {
+	f, from = &filter{}, "suppression"
 	f.and("sub_account = ?", q.SubAccount)
+	if q.Email != "" {
+		f.and("email = ?", clean(q.Email))
+	}
+	if q.Domain != "" {
+		f.and("split_part(email, '@', 2) = ?", clean(q.Domain)) // the index suppression_domain
+	}
+	if q.Before != 0 {
+		f.and("id < ?", q.Before)
+	}
+	if q.Look > 0 { // what no index serves is decided on so many
+		from = "(SELECT * FROM suppression" + f.where() + " ORDER BY id DESC LIMIT " + f.arg(q.Look) + ") AS looked"
+		f.conds = nil
+	}
 	f.and("(expires = 0 OR expires > ?)", q.Now.UnixMilli())
 	if len(q.Reasons) > 0 {
 		reasons := make([]int16, len(q.Reasons))
@@ -118,9 +132,6 @@ func suppressionFilter(q *store.SuppressionQuery) *filter {
 			reasons[i] = int16(r)
 		}
 		f.and("reason = ANY(?)", reasons)
-	}
-	if q.Email != "" {
-		f.and("email = ?", clean(q.Email))
 	}
 	if q.Search != "" {
 		f.and("strpos(lower(email), lower(?)) > 0", clean(q.Search))
@@ -131,23 +142,21 @@ func suppressionFilter(q *store.SuppressionQuery) *filter {
 	if !q.To.IsZero() {
 		f.and("created < ?", ceilMillis(q.To))
 	}
-	return f
+	return f, from
 }
 
 // ListSuppressions lists suppressions, newest first.
 func (d *DB) ListSuppressions(ctx context.Context, q store.SuppressionQuery) ([]waypost.Suppression, error) {
-	f := suppressionFilter(&q)
-	if q.Before != 0 {
-		f.and("id < ?", q.Before)
-	}
+	f, from := suppressionFilter(&q)
 	return list(ctx, d, "list suppressions", scanSuppression,
-		`SELECT `+suppressionColumns+` FROM suppression`+f.where()+` ORDER BY id DESC`+f.page(q.Limit, q.Offset), f.args...)
+		`SELECT `+suppressionColumns+` FROM `+from+f.where()+` ORDER BY id DESC`+f.page(q.Limit, q.Offset), append([]any{planned}, f.args...)...)
 }
 
 // CountSuppressions counts what a query selects.
 func (d *DB) CountSuppressions(ctx context.Context, q store.SuppressionQuery) (n int, err error) {
-	f := suppressionFilter(&q)
-	err = d.pool.QueryRow(ctx, `SELECT count(*) FROM suppression`+f.where(), f.args...).Scan(&n)
+	q.Before = 0 // of the page
+	f, from := suppressionFilter(&q)
+	err = d.pool.QueryRow(ctx, `SELECT count(*) FROM `+from+f.where(), append([]any{planned}, f.args...)...).Scan(&n)
 	return n, wrap(ctx, "count suppressions", err)
 }
 

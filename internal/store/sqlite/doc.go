@@ -46,7 +46,8 @@
 // Events are listed off a covering index by account and type, newest first, or
 // by account, provider and type; the ids of several types are merged. A filter
 // by sub-account is decided inside the index. A filter by recipient has no index. A search in
-// names folds the case of ASCII letters only.
+// names folds the case of ASCII letters only. Where no index finds what is asked
+// for, in the audit and among suppressions, Look bounds how much is read.
 //
 // # Failures
 //

@@ -98,16 +98,27 @@ func (d *DB) Unsuppress(ctx context.Context, subAccount int64, emails []string) 
 	return out, nil
 }
 
-// suppressionFilter is the condition of a query, without its page.
-func suppressionFilter(q *store.SuppressionQuery) *filter {
-	f := &filter{}
+// suppressionFilter is the condition of a query, without its page, and what it
+// selects from.
+func suppressionFilter(q *store.SuppressionQuery) (f *filter, from string) {
+	f, from = &filter{}, "suppression"
 	f.and("sub_account = ?", q.SubAccount)
+	if q.Email != "" {
+		f.and("email = ?", q.Email)
+	}
+	if q.Domain != "" {
+		f.and(domainOfEmail+" = ?", q.Domain)
+	}
+	if q.Before != 0 {
+		f.and("id < ?", q.Before)
+	}
+	if q.Look > 0 { // what no index serves is decided on so many
+		from = "(SELECT * FROM suppression" + f.where() + " ORDER BY id DESC LIMIT " + f.arg(q.Look) + ")"
+		f.conds = nil
+	}
 	f.and("(expires = 0 OR expires > ?)", q.Now.UnixMilli())
 	if len(q.Reasons) > 0 {
 		f.anyOf("reason", len(q.Reasons), func(i int) any { return int64(q.Reasons[i]) })
-	}
-	if q.Email != "" {
-		f.and("email = ?", q.Email)
 	}
 	if q.Search != "" {
 		f.and("instr(email, ?) > 0", strings.ToLower(q.Search)) // addresses are folded
@@ -118,24 +129,25 @@ func suppressionFilter(q *store.SuppressionQuery) *filter {
 	if !q.To.IsZero() {
 		f.and("created < ?", ceilMillis(q.To))
 	}
-	return f
+	return f, from
 }
+
+// domainOfEmail is the expression of the index suppression_domain.
+const domainOfEmail = "substr(email, instr(email, '@') + 1)"
 
 // ListSuppressions implements [store.Suppressions].
 func (d *DB) ListSuppressions(ctx context.Context, q store.SuppressionQuery) ([]waypost.Suppression, error) {
-	f := suppressionFilter(&q)
-	if q.Before != 0 {
-		f.and("id < ?", q.Before)
-	}
+	f, from := suppressionFilter(&q)
 	return list(ctx, d, "list suppressions", scanSuppression,
-		"SELECT "+suppressionColumns+" FROM suppression"+f.where()+" ORDER BY id DESC"+f.page(q.Limit, q.Offset), f.args...)
+		"SELECT "+suppressionColumns+" FROM "+from+f.where()+" ORDER BY id DESC"+f.page(q.Limit, q.Offset), f.args...)
 }
 
 // CountSuppressions implements [store.Suppressions].
 func (d *DB) CountSuppressions(ctx context.Context, q store.SuppressionQuery) (int, error) {
-	f := suppressionFilter(&q)
+	q.Before = 0 // of the page
+	f, from := suppressionFilter(&q)
 	return one(ctx, d, "count suppressions", func(row scanner, n *int) error { return row.Scan(n) },
-		"SELECT count(*) FROM suppression"+f.where(), f.args...)
+		"SELECT count(*) FROM "+from+f.where(), f.args...)
 }
 
 // PruneSuppressions implements [store.Suppressions].

@@ -124,8 +124,8 @@ func testPruneJournal(t *testing.T, e Engine) {
 	f.equal("three of each", f.drained(prune(epoch.Add(3*time.Hour)), 2), 6)
 	events, err := f.s.ProviderEvents(ctx, f.provider, store.Page{Limit: 10})
 	f.ok(err)
-	audits, err := f.s.Audits(ctx, f.account, store.Page{Limit: 10})
+	audits, err := f.s.Audits(ctx, store.AuditQuery{Account: f.account, Limit: 10})
 	f.ok(err)
-	f.equal("left", []int{len(events), len(audits)}, []int{2, 2})
-	f.equal("the young ones", []time.Time{events[1].At, audits[1].At}, []time.Time{epoch.Add(3 * time.Hour), epoch.Add(3 * time.Hour)})
+	f.equal("left", []int{len(events), len(audits.Entries)}, []int{2, 2})
+	f.equal("the young ones", []time.Time{events[1].At, audits.Entries[1].At}, []time.Time{epoch.Add(3 * time.Hour), epoch.Add(3 * time.Hour)})
 }

@@ -308,14 +308,14 @@ func testJournal(t *testing.T, e Engine) {
 		got, err := f.s.ProviderEvents(ctx, f.provider, tt.page)
 		f.ok(err)
 		f.equal("provider events, the newest stored first", got, events[tt.from:tt.to])
-		log, err := f.s.Audits(ctx, f.account, tt.page)
+		log, err := f.s.Audits(ctx, store.AuditQuery{Account: f.account, Limit: tt.page.Limit, Offset: tt.page.Offset})
 		f.ok(err)
-		f.equal("audits, the newest stored first", log, audits[tt.from:tt.to])
+		f.equal("audits, the newest stored first", log.Entries, audits[tt.from:tt.to])
 	}
 	none, err := f.s.ProviderEvents(ctx, f.provider+1000, store.Page{Limit: 10})
 	f.ok(err)
 	f.equal("of another provider", len(none), 0)
-	log, err := f.s.Audits(ctx, f.account+1, store.Page{Limit: 10})
+	log, err := f.s.Audits(ctx, store.AuditQuery{Account: f.account + 1, Limit: 10})
 	f.ok(err)
-	f.equal("of another account", len(log), 0)
+	f.equal("of another account", len(log.Entries), 0)
 }

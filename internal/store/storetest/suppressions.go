@@ -40,6 +40,9 @@ func testSuppressionList(t *testing.T, e Engine) {
 		"reasons":    {Reasons: []waypost.SuppressionReason{waypost.SuppressManual, waypost.SuppressComplaint}},
 		"an address": {Email: "u12@example.org"},
 		"none":       {Email: "u12@example.net"},
+		"a domain":   {Domain: "example.net"},
+		"no domain":  {Domain: "example.ne"},
+		"of both":    {Domain: "example.org", Reasons: []waypost.SuppressionReason{waypost.SuppressHardBounce}, Search: "u1"},
 		"a part":     {Search: "Example.NET"},
 		"not a wild": {Search: "u_@%"},
 		"from":       {From: epoch.Add(10 * time.Minute)},
@@ -88,11 +91,46 @@ func selects(q *store.SuppressionQuery, s *waypost.Suppression) bool {
 	switch {
 	case s.SubAccount != q.SubAccount, !s.Expires.IsZero() && !s.Expires.After(q.Now),
 		len(q.Reasons) > 0 && !slices.Contains(q.Reasons, s.Reason), q.Email != "" && s.Email != q.Email,
-		!strings.Contains(s.Email, strings.ToLower(q.Search)),
+		!strings.Contains(s.Email, strings.ToLower(q.Search)), q.Domain != "" && !strings.HasSuffix(s.Email, "@"+q.Domain),
 		!q.From.IsZero() && s.Created.Before(q.From), !q.To.IsZero() && !s.Created.Before(q.To):
 		return false
 	}
 	return true
+}
+
+// testSuppressionLook: a call looks through no more rows than it may, of those
+// that an index selects.
+func testSuppressionLook(t *testing.T, e Engine) {
+	f := newFixture(t, e)
+	var all []waypost.Suppression
+	for i := range 20 {
+		all = append(all, waypost.Suppression{Account: f.account, SubAccount: f.sub, Email: fmt.Sprintf("u%d@%s", i, []string{"example.org", "example.net"}[i%2]), Created: epoch})
+	}
+	for _, s := range all { // one by one, so that ids are in this order
+		f.suppress([]waypost.Suppression{s})
+	}
+	for _, tt := range []struct {
+		q    store.SuppressionQuery
+		want string
+	}{
+		{store.SuppressionQuery{Search: "u1", Look: 5}, "u19 u18 u17 u16 u15"},
+		{store.SuppressionQuery{Search: "u2", Look: 17}, ""},
+		{store.SuppressionQuery{Search: "u2", Look: 18}, "u2"},
+		{store.SuppressionQuery{Search: "u1", Look: 3, Domain: "example.org"}, "u18 u16 u14"},
+	} {
+		tt.q.SubAccount, tt.q.Now, tt.q.Limit = f.sub, epoch, 10
+		got, err := f.s.ListSuppressions(t.Context(), tt.q)
+		f.ok(err)
+		var names []string
+		for i := range got {
+			name, _, _ := strings.Cut(got[i].Email, "@")
+			names = append(names, name)
+		}
+		f.equal(fmt.Sprintf("%+v", tt.q), strings.Join(names, " "), tt.want)
+		n, err := f.s.CountSuppressions(t.Context(), tt.q)
+		f.ok(err)
+		f.equal(fmt.Sprintf("count of %+v", tt.q), n, len(got))
+	}
 }
 
 func testSuppressAdded(t *testing.T, e Engine) {
