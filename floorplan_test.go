@@ -21,7 +21,7 @@ var floors = map[string]int{
 	"packaging": 0, // files of an installation, embedded
 
 	"internal/compose/merge": 1, "internal/store": 1, "internal/route": 1, "internal/bounce": 1,
-	"internal/track": 1, "internal/agent": 1, "internal/suppresslist": 1,
+	"internal/track": 1, "internal/agent": 1, "internal/suppresslist": 1, "internal/sso": 1,
 
 	"internal/store/sqlite": 2, "internal/store/postgres": 2, "internal/compose": 2,
 	"internal/ingest": 2, "internal/webhook": 2, "internal/senderdomain": 2,

@@ -35,6 +35,7 @@ type cli struct {
 	Quickstart quickstartCmd `cmd:"" help:"Show the whole way of a message on this machine, with nothing installed."`
 	Doctor     doctorCmd     `cmd:"" help:"Look at everything that mail needs, and say what to do. Sends no mail."`
 	Provider   providerCmd   `cmd:"" help:"Look at and change providers of a running server."`
+	Person     personCmd     `cmd:"" help:"Help people who cannot log in to the dashboard."`
 	Queue      queueCmd      `cmd:"" help:"See and change what waits in a running server."`
 	Message    messageCmd    `cmd:"" help:"Look at messages of a running server."`
 	Bounce     bounceCmd     `cmd:"" help:"Read a mail that came back."`

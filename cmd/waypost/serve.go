@@ -35,6 +35,15 @@ type settings struct {
 	TrackIP              bool            `name:"track-ip" help:"Keep the IP addresses of opens, clicks and unsubscriptions." default:"true" negatable:""`
 	TrustedProxies       []string        `help:"Networks of the proxies before this server, whose X-Forwarded-For is believed." placeholder:"CIDR,…"`
 	TrackScheme          string          `help:"http or https, of the tracking hosts of sender domains; that of the public URL without it." placeholder:"SCHEME"`
+	OIDCIssuer           string          `name:"oidc-issuer" help:"OpenID Connect issuer through which people log in to the dashboard." placeholder:"URL"`
+	OIDCClientID         string          `name:"oidc-client-id" help:"Client id of this dashboard there." placeholder:"ID"`
+	OIDCClientSecret     string          `name:"oidc-client-secret" help:"Its secret; better in the environment, where the process list does not show it." placeholder:"SECRET"`
+	OIDCName             string          `name:"oidc-name" help:"What the issuer is called at the login." placeholder:"NAME"`
+	OIDCScopes           []string        `name:"oidc-scopes" help:"Scopes to ask for." default:"openid,email,profile" placeholder:"LIST"`
+	OIDCCreateRole       string          `name:"oidc-create-role" help:"Role of people who are made at their first login; without it only who was invited may log in." placeholder:"ROLE"`
+	OIDCGroups           []string        `name:"oidc-groups" help:"Groups that may log in, and their roles, such as mail-admins=owner,staff=viewer." placeholder:"GROUP=ROLE,…"`
+	OIDCGroupsClaim      string          `name:"oidc-groups-claim" help:"Claim that lists a person's groups." default:"groups" placeholder:"NAME"`
+	OIDCOnly             bool            `name:"oidc-only" help:"Passwords open nothing; people log in through the issuer alone."`
 	AllowPrivateNetworks bool            `help:"Let providers be on loopback and private addresses."`
 	RetrySchedule        string          `help:"Pauses before each retry of a relay." default:"1h,2h,3h,4h,5h" placeholder:"LIST"`
 	Roles                []string        `help:"What this node does: api, send, bounce, track, webhook, submission, dash, or all." default:"all"`
@@ -64,6 +73,10 @@ func (s *settings) server(e *env) (server.Config, error) {
 		PublicURL: s.PublicURL, PublicIP: s.PublicIP, LegacySunset: sunset, KeyPerHour: s.KeyPerHour, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver, SPF: s.SPF,
 		AgentPackages: s.AgentPackages,
 		ForgetIP:      !s.TrackIP, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
+		OIDC: server.OIDC{
+			Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: s.OIDCClientSecret, Name: s.OIDCName, Scopes: s.OIDCScopes,
+			CreateRole: s.OIDCCreateRole, Groups: s.OIDCGroups, GroupsClaim: s.OIDCGroupsClaim, Only: s.OIDCOnly,
+		},
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
 		Sessions: s.Sessions, Grace: s.Grace, Lease: s.Lease,
 		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},

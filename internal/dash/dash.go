@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -24,6 +25,9 @@ type Config struct {
 	Log *slog.Logger
 
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For tells where a login comes from
+
+	SSO *SSO        // nil: passwords alone
+	Box *secret.Box // seals what a browser keeps of a login through SSO
 
 	PublicURL string // how the world reaches this node, without a final slash
 	Version   string

@@ -7,9 +7,9 @@
 //     refuses what another site sent (net/http's cross-origin protection), and
 //     routes by the one list of screens (screens.go).
 //   - A route that asks for a role finds the person behind the session cookie
-//     first (session.go). Without one it leads to the login (login.go), and
-//     from there back. An installation without people leads to the setup
-//     (setup.go).
+//     first (session.go). Without one it leads to the login (login.go; through
+//     an issuer, sso.go; by the operator's link, link.go), and from there back. An installation without
+//     people leads to the setup (setup.go).
 //   - A screen is one file of Go and one template of the same name. It reads
 //     through [store.Store], with the person's account in every look-up, and
 //     changes things by calling the API in this process (call.go), so that

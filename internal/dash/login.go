@@ -20,8 +20,22 @@ var loginScreen = screen{Path: "/login", Routes: []route{
 
 // loginPage is the page of the login form.
 type loginPage struct {
-	Form *form
-	Next string
+	Form      *form
+	Next      string
+	Passwords bool   // they open sessions
+	SSO       string // name of the issuer, "" : none
+	Link      string // to it
+}
+
+// showLogin shows the page of the login with what went wrong.
+func (d *Dash) showLogin(v *visit, status int, next, message string) error {
+	f := newForm(url.Values{})
+	f.Message = message
+	return d.showLoginForm(v, status, f, next)
+}
+
+func (d *Dash) showLoginForm(v *visit, status int, f *form, next string) error {
+	return d.showStatus(v, status, "login", loginPage{f, next, d.passwords(), d.ssoName(), ssoLink(next)})
 }
 
 func (d *Dash) loginForm(v *visit) error {
@@ -37,13 +51,16 @@ func (d *Dash) loginForm(v *visit) error {
 	if first {
 		return v.redirect("/setup")
 	}
-	return d.show(v, "login", loginPage{newForm(url.Values{}), next})
+	return d.showLogin(v, http.StatusOK, next, "")
 }
 
 // login opens a session. What is wrong is not told apart: address or password.
 func (d *Dash) login(v *visit) error {
 	f := newForm(v.r.PostForm)
 	next := local(f.Raw("next"))
+	if !d.passwords() {
+		return d.showLogin(v, http.StatusForbidden, next, "Passwords are switched off here: log in with "+d.ssoName()+".")
+	}
 	email, password := waypost.FoldEmail(f.Get("email")), f.Raw("password")
 	network := d.networkOf(v.r)
 	if len(password) > maxPassword || len(email) > 320 {
@@ -59,7 +76,7 @@ func (d *Dash) login(v *visit) error {
 		return err
 	case wait > 0:
 		f.Message = tooMany(v, wait)
-		return d.showStatus(v, http.StatusTooManyRequests, "login", loginPage{f, next})
+		return d.showLoginForm(v, http.StatusTooManyRequests, f, next)
 	case ok:
 		ok, err = d.noteLogin(v, &p)
 		if err != nil {
@@ -69,9 +86,9 @@ func (d *Dash) login(v *visit) error {
 	if !ok {
 		d.cfg.Log.WarnContext(v.ctx(), "login refused", "from", network)
 		f.Message = "E-mail address or password is wrong."
-		return d.showStatus(v, http.StatusUnauthorized, "login", loginPage{f, next})
+		return d.showLoginForm(v, http.StatusUnauthorized, f, next)
 	}
-	if err := d.open(v, &p); err != nil {
+	if err := d.open(v, &p, byPassword); err != nil {
 		return err
 	}
 	return v.redirect(next)

@@ -61,12 +61,15 @@ func (d *Dash) invite(v *visit) error {
 	if !f.OK() {
 		return d.showPeople(v, http.StatusUnprocessableEntity, peoplePage{Form: f})
 	}
-	plain := secret.NewKey("wpp")
-	var err error
-	if p.Password, err = d.hash(v.ctx(), plain); err != nil {
-		return err
+	plain := ""
+	if d.passwords() {
+		plain = secret.NewKey("wpp")
+		var err error
+		if p.Password, err = d.hash(v.ctx(), plain); err != nil {
+			return err
+		}
+		p.Password = once + p.Password
 	}
-	p.Password = once + p.Password
 	switch err := d.cfg.Store.CreatePerson(v.ctx(), &p); {
 	case errors.Is(err, store.ErrExists):
 		f.wrong("email", "Somebody with this address is here already.")
@@ -75,6 +78,9 @@ func (d *Dash) invite(v *visit) error {
 		return fmt.Errorf("store a person: %w", err)
 	}
 	d.audit(v, "person.create", fmt.Sprintf("person %d", p.ID), "invited %s as %s", p.Email, p.Role)
+	if plain == "" {
+		v.flash = append(v.flash, flash{"ok", p.Email + " may log in with " + d.ssoName() + " now."})
+	}
 	return d.showPeople(v, http.StatusOK, peoplePage{Form: filled("role", "operator"), Secret: plain, For: p.Email})
 }
 
@@ -143,6 +149,9 @@ func (d *Dash) changeRole(v *visit) error {
 // resetPassword gives a person who forgot theirs a new one, shown once. All
 // sessions of the person end.
 func (d *Dash) resetPassword(v *visit) error {
+	if !d.passwords() {
+		return errNoPage
+	}
 	p, err := d.personOf(v)
 	if err != nil {
 		return err
@@ -160,7 +169,7 @@ func (d *Dash) resetPassword(v *visit) error {
 	d.audit(v, "person.password", fmt.Sprintf("person %d", p.ID), "gave %s a new password", p.Email)
 	if p.ID == v.person.ID {
 		v.person = p
-		if err := d.open(v, &p); err != nil {
+		if err := d.open(v, &p, v.session.By); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,9 @@ func (d *Dash) profile(v *visit) error { return d.show(v, "profile", filled()) }
 // changePassword ends every session of the person but this one.
 func (d *Dash) changePassword(v *visit) error {
 	f := newForm(v.r.PostForm)
+	if !d.passwords() || v.person.Password == "" {
+		return errNoPage
+	}
 	network := d.networkOf(v.r)
 	p, password := v.person, f.Raw("password")
 	ok, wait, err := d.attempt(v.ctx(), network, p.Email, clip(f.Raw("current"), maxPassword), p.Password)
@@ -61,7 +64,7 @@ func (d *Dash) changePassword(v *visit) error {
 	if err := d.end(v); err != nil {
 		return err
 	}
-	if err := d.open(v, &p); err != nil {
+	if err := d.open(v, &p, v.session.By); err != nil {
 		return err
 	}
 	d.say(v, "ok", "Your password is changed. Every other session of yours has ended.")

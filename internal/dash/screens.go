@@ -61,7 +61,7 @@ func rail() []*screen {
 
 // doors are the screens without a line in the rail.
 func doors() []*screen {
-	return []*screen{&loginScreen, &setupScreen, &profileScreen, &liveScreen}
+	return []*screen{&loginScreen, &ssoScreen, &linkScreen, &setupScreen, &profileScreen, &liveScreen}
 }
 
 func allScreens() []*screen { return append(rail(), doors()...) }
@@ -100,7 +100,7 @@ func (d *Dash) answer(s *screen, rt route) http.HandlerFunc {
 				d.fault(v, err)
 				return
 			}
-			if strings.HasPrefix(v.person.Password, once) && s != &profileScreen && s != &loginScreen {
+			if strings.HasPrefix(v.person.Password, once) && v.session.By == byPassword && s != &profileScreen && s != &loginScreen {
 				d.say(v, "warn", "Choose a password of your own first: the one you logged in with was made by somebody else.")
 				http.Redirect(w, r, "/profile", http.StatusSeeOther)
 				return

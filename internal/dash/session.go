@@ -22,12 +22,26 @@ type session struct {
 	// Stamp is of the password that the session was opened with: it ends, and
 	// so do all others of the person, when the password changes.
 	Stamp string
+	By    entrance
 }
+
+// entrance is how a session was opened. The words are stored.
+type entrance string
+
+const (
+	byPassword entrance = ""
+	bySetup    entrance = "setup" // by the installation's first password
+	bySSO      entrance = "sso"
+	byLink     entrance = "link" // of waypost person link
+)
 
 // How long a session lives: without a request, and at all.
 const (
 	sessionIdle = 12 * time.Hour
 	sessionLife = 7 * 24 * time.Hour
+	// ssoLife is that of a session through an issuer, which is asked again
+	// whether the person still may.
+	ssoLife = 12 * time.Hour
 	// seenEvery is how exactly the last request is noted: a page costs no write.
 	seenEvery = 5 * time.Minute
 )
@@ -54,16 +68,24 @@ func stamp(p *waypost.Person) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// life is how long a session lives at all.
+func (s *session) life() time.Duration {
+	if s.By == bySSO {
+		return ssoLife
+	}
+	return sessionLife
+}
+
 // open begins a session of a person who proved to be one.
-func (d *Dash) open(v *visit, p *waypost.Person) error {
+func (d *Dash) open(v *visit, p *waypost.Person, by entrance) error {
 	var raw [32]byte
 	_, _ = rand.Read(raw[:]) // documented never to fail
 	token := hex.EncodeToString(raw[:])
-	s := session{Person: p.ID, Created: v.now, Seen: v.now, Stamp: stamp(p)}
+	s := session{Person: p.ID, Created: v.now, Seen: v.now, Stamp: stamp(p), By: by}
 	if err := d.save(v, token, &s); err != nil {
 		return err
 	}
-	d.setCookie(v.w, token, int(sessionLife/time.Second))
+	d.setCookie(v.w, token, int(s.life()/time.Second))
 	return nil
 }
 
@@ -73,7 +95,7 @@ func (d *Dash) save(v *visit, token string, s *session) error {
 		return fmt.Errorf("encode a session: %w", err)
 	}
 	ends := s.Seen.Add(sessionIdle)
-	if last := s.Created.Add(sessionLife); last.Before(ends) {
+	if last := s.Created.Add(s.life()); last.Before(ends) {
 		ends = last
 	}
 	if err := d.cfg.Store.SaveSession(v.ctx(), sha256.Sum256([]byte(token)), b, ends.Truncate(time.Millisecond)); err != nil {
@@ -100,7 +122,10 @@ func (d *Dash) identify(v *visit) error {
 		return fmt.Errorf("read the session: %w", err)
 	}
 	var s session
-	if json.Unmarshal(b, &s) != nil || v.now.Sub(s.Seen) > sessionIdle || v.now.Sub(s.Created) > sessionLife {
+	if json.Unmarshal(b, &s) != nil || v.now.Sub(s.Seen) > sessionIdle || v.now.Sub(s.Created) > s.life() {
+		return errNobody
+	}
+	if s.By == byPassword && !d.passwords() {
 		return errNobody
 	}
 	p, err := d.cfg.Store.Person(v.ctx(), s.Person)

@@ -100,7 +100,7 @@ func (d *Dash) setup(v *visit) error {
 	}
 	v.person = p
 	d.audit(v, "person.create", fmt.Sprintf("person %d", p.ID), "made the first owner %s", p.Email)
-	if err := d.open(v, &p); err != nil {
+	if err := d.open(v, &p, bySetup); err != nil {
 		return err
 	}
 	return v.redirect("/start")

@@ -44,7 +44,9 @@ type frame struct {
 	Flash   []flash
 	Now     time.Time
 	URL     string // of this very page, with its query
-	Page    any    // the screen's own
+	// Passwords tells whether they open sessions here.
+	Passwords bool
+	Page      any // the screen's own
 }
 
 // Can tells whether the person has at least the role named.
@@ -91,7 +93,7 @@ func (d *Dash) showStatus(v *visit, status int, name string, page any) error {
 		return fmt.Errorf("BUG: there is no template %q", name)
 	}
 	f := frame{
-		Version: d.cfg.Version, Host: v.r.Host, Screen: v.screen, Now: v.now, Page: page,
+		Version: d.cfg.Version, Host: v.r.Host, Screen: v.screen, Now: v.now, Page: page, Passwords: d.passwords(),
 		URL: v.r.URL.RequestURI(), Flash: append(d.takeFlash(v), v.flash...),
 	}
 	if v.known() {

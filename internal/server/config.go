@@ -46,6 +46,8 @@ type Config struct {
 	KeyPerHour     int       // requests an hour of a key without a bound of its own, 0: no bound
 	LegacySunset   time.Time // from when v1 answers requests that name no contract (D-1); zero: never
 
+	OIDC OIDC // how people log in to the dashboard, beside passwords
+
 	AllowPrivateNetworks bool // providers on loopback and private addresses (D-14)
 	RetrySchedule        waypost.RetrySchedule
 	Roles                []string      // of api, send, bounce, track, webhook, submission, dash; or all
@@ -118,6 +120,9 @@ func (c *Config) Check() error {
 	}
 	if c.TrackScheme != "" && c.TrackScheme != "http" && c.TrackScheme != "https" {
 		bad = append(bad, fmt.Errorf("track-scheme: %q is neither http nor https", c.TrackScheme))
+	}
+	if err := c.OIDC.check(c.AllowPrivateNetworks); err != nil {
+		bad = append(bad, err)
 	}
 	for _, r := range c.Roles {
 		if r != "all" && !slices.Contains(roles, r) {

@@ -1,24 +1,30 @@
 package server
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 
 	"github.com/waypost-mail/waypost/internal/api"
 	"github.com/waypost-mail/waypost/internal/dash"
+	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
 // dashboard makes the pages for people; nil on a node without that role. They
 // change things through the API of this process.
-func dashboard(c *Config, s store.Store, a http.Handler, proxies []netip.Prefix) *dash.Dash {
+func dashboard(c *Config, box *secret.Box, s store.Store, a http.Handler, names *net.Resolver, proxies []netip.Prefix) (*dash.Dash, error) {
 	if !c.has("dash") {
-		return nil
+		return nil, nil
+	}
+	sso, err := signOn(c, names)
+	if err != nil {
+		return nil, err
 	}
 	return dash.New(dash.Config{
-		Store: s, API: a, As: api.As, Log: c.Log, TrustedProxies: proxies, PublicURL: c.PublicURL, Version: c.Version,
-	})
+		Store: s, API: a, As: api.As, Log: c.Log, SSO: sso, Box: box, TrustedProxies: proxies, PublicURL: c.PublicURL, Version: c.Version,
+	}), nil
 }
 
 // front answers whatever no other part does: with pages, or where there are

@@ -154,7 +154,10 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := dashboard(c, s, a, proxies)
+	pages, err := dashboard(c, box, s, a, names, proxies)
+	if err != nil {
+		return nil, err
+	}
 	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, submission: inbox, http: &http.Server{
 		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox),
 		ReadHeaderTimeout: 10 * time.Second,

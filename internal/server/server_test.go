@@ -167,6 +167,18 @@ func TestConfigErrors(t *testing.T) {
 	f(func(c *server.Config) { c.BounceHost = "bounce" }, "bounce-host:")
 	f(func(c *server.Config) { c.Roles = []string{"cook"} }, "roles:")
 	f(func(c *server.Config) { c.TrustedProxies = []string{"10.0.0.0/8", "proxy"} }, "trusted-proxies:")
+	oidc := server.OIDC{Issuer: "https://id.example.com", ClientID: "x"}
+	f(func(c *server.Config) { c.OIDC = oidc; c.OIDC.Issuer = "" }, "oidc-issuer:")
+	f(func(c *server.Config) { c.OIDC.Only = true }, "oidc-issuer:")
+	f(func(c *server.Config) { c.OIDC = oidc; c.OIDC.Issuer = "https://10.0.0.1" }, "allow_private_networks")
+	f(func(c *server.Config) { c.OIDC = oidc; c.OIDC.ClientID = "" }, "oidc-client-id:")
+	f(func(c *server.Config) { c.OIDC = oidc; c.OIDC.CreateRole = "king" }, "oidc-create-role:")
+	f(func(c *server.Config) { c.OIDC = oidc; c.OIDC.Groups = []string{"staff"} }, "oidc-groups:")
+	f(func(c *server.Config) {
+		c.OIDC = oidc
+		c.OIDC.Groups = []string{"staff=viewer"}
+		c.OIDC.CreateRole = "viewer"
+	}, "oidc-create-role:")
 	f(func(c *server.Config) { c.TrackScheme = "ftp" }, "track-scheme:")
 }
 

@@ -95,6 +95,28 @@ func ResolvePublic(ctx context.Context, resolver *net.Resolver, host string, all
 	return publicOnly(host, addrs)
 }
 
+// DialPublic connects to "host:port" as [net.Dialer.DialContext] does, to an
+// address that [ResolvePublic] gave and never to the name again. It is for HTTP
+// clients of URLs that somebody entered.
+func DialPublic(ctx context.Context, resolver *net.Resolver, network, address string, allowPrivate bool) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := ResolvePublic(ctx, resolver, host, allowPrivate)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	for _, a := range addrs {
+		var conn net.Conn
+		if conn, err = d.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
+}
+
 func lookup(ctx context.Context, resolver *net.Resolver, host string) ([]netip.Addr, error) {
 	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if ip, err := netip.ParseAddr(bare); err == nil {

@@ -69,22 +69,7 @@ func (s *Sender) Close() { s.client.CloseIdleConnections() }
 
 // dial connects to an address that was checked, and not to the name again (D-14).
 func (s *Sender) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := smtp.ResolvePublic(ctx, s.cfg.Resolver, host, s.cfg.AllowPrivate)
-	if err != nil {
-		return nil, err
-	}
-	var d net.Dialer
-	for _, a := range addrs {
-		var conn net.Conn
-		if conn, err = d.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
-			return conn, nil
-		}
-	}
-	return nil, err
+	return smtp.DialPublic(ctx, s.cfg.Resolver, network, address, s.cfg.AllowPrivate)
 }
 
 // CheckURL refuses what cannot be the URL of a webhook: anything but https,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/server"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
@@ -37,9 +38,19 @@ func open(t *testing.T, make scene) *house {
 // openWith names the DNS server and the roles.
 func openWith(t *testing.T, make scene, resolver string, roles ...string) *house {
 	t.Helper()
+	return openSet(t, make, func(c *server.Config) { c.DNSResolver, c.Roles = resolver, roles })
+}
+
+// openSet changes the settings before the server starts, with the scene's
+// store closed.
+func openSet(t *testing.T, make scene, change func(*server.Config)) *house {
+	t.Helper()
 	h := &house{}
 	data := filepath.Join(t.TempDir(), "data")
 	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := secret.OpenOrCreate(filepath.Join(data, "secret.key")); err != nil {
 		t.Fatal(err)
 	}
 	s, err := sqlite.Open(t.Context(), filepath.Join(data, "waypost.db"), sqlite.Options{})
@@ -55,9 +66,10 @@ func openWith(t *testing.T, make scene, resolver string, roles ...string) *house
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := chanOf[server.Ready](), chanOf[error]()
 	c := server.Config{
-		Data: data, HTTP: "127.0.0.1:0", SMTP: "", BounceHost: "bounce.example.com", DNSResolver: resolver,
-		AllowPrivateNetworks: true, Roles: roles, Log: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
+		Data: data, HTTP: "127.0.0.1:0", SMTP: "", BounceHost: "bounce.example.com", DNSResolver: "127.0.0.1:1",
+		AllowPrivateNetworks: true, Roles: []string{"api", "dash", "track"}, Log: slog.New(slog.NewTextHandler(logTo{t}, &slog.HandlerOptions{Level: slog.LevelWarn})), Version: "test",
 	}
+	change(&c)
 	go func() { done <- server.Run(ctx, c, func(r server.Ready) { ready <- r }) }()
 	t.Cleanup(func() { cancel(); <-done })
 	select {
