@@ -81,6 +81,9 @@ func matches(ctx context.Context, box *secret.Box, path string, s store.Store) e
 	sealed := 0
 	for i := range domains {
 		for _, k := range domains[i].SigningKeys() {
+			if len(k.Key) == 0 {
+				continue
+			}
 			if sealed++; isOpened(senderdomain.OpenKey(box, k.Key)) {
 				return nil
 			}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/store/postgres"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
@@ -34,6 +35,9 @@ func main() {
 func run(ctx context.Context, data, database, scene string, perDay int) error {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
+	}
+	if _, err := secret.OpenOrCreate(filepath.Join(data, "secret.key")); err != nil {
+		return err // without one, no server opens the database
 	}
 	var s store.Store
 	var err error
