@@ -152,6 +152,10 @@ func TestPreview(t *testing.T) {
 	if p["signed"] != false || !strings.Contains(fmt.Sprint(p["warnings"]), "no_return_path") || !strings.Contains(fmt.Sprint(p["warnings"]), "no DKIM signature") {
 		t.Errorf("%v", p["warnings"])
 	}
+	w.verified("keyless.example")
+	if message, param := errorOf(w.want(422, "POST", sendCall+"/preview", waypost.KeySubAccount, fmt.Sprintf(body, "keyless.example"))); param != "from.email" || !strings.Contains(message, "DKIM key of keyless.example") {
+		t.Errorf("without a key: %q of %q", message, param)
+	}
 	w.want(422, "POST", sendCall+"/preview?recipient=2", waypost.KeySubAccount, fmt.Sprintf(body, "example.com"))
 	w.want(422, "POST", sendCall+"/preview", waypost.KeySubAccount, strings.Replace(fmt.Sprintf(body, "example.com"), "{{name}} ", "{{#if x}}", 1))
 	if n := w.want(200, "GET", "/api/v1/account/event/count", waypost.KeyAccount, nil)["count"]; n != 0.0 {

@@ -27,12 +27,13 @@ func (d *Dash) confirm(v *visit, p confirmPage) error {
 // asked are the routes of buttons whose question the script asks (app.js, which
 // then adds the field sure). Without the script, a page asks it.
 var asked = map[string]confirmPage{
-	"POST /messages/{id}/cancel":  {Title: "Cancel this message?", Text: "It will not be sent.", Button: "Cancel it"},
-	"POST /queue/cancel":          {Title: "Cancel what waits here?", Text: "None of these messages will be sent.", Button: "Cancel them"},
-	"POST /people/{id}/password":  {Title: "Give this person a new password?", Text: "All sessions of the person end.", Button: "Make a new password"},
-	"POST /people/{id}/delete":    {Title: "Remove this person?", Text: "All sessions of the person end.", Button: "Remove the person"},
-	"POST /providers/{id}/rotate": {Title: "Make a new key for the agent?", Text: "The old one works for 24 hours more.", Button: "Make a new key"},
-	"POST /providers/{id}/delete": {Title: "Delete this provider?", Text: "What waits for it goes to other members of its pools, or is dropped.", Button: "Delete this provider"},
+	"POST /messages/{id}/cancel":   {Title: "Cancel this message?", Text: "It will not be sent.", Button: "Cancel it"},
+	"POST /messages/{id}/suppress": {Title: "Suppress this recipient?", Text: "The sub-account sends nothing more to the address, this message included if it waits.", Button: "Suppress the recipient"},
+	"POST /queue/cancel":           {Title: "Cancel what waits here?", Text: "None of these messages will be sent.", Button: "Cancel them"},
+	"POST /people/{id}/password":   {Title: "Give this person a new password?", Text: "All sessions of the person end.", Button: "Make a new password"},
+	"POST /people/{id}/delete":     {Title: "Remove this person?", Text: "All sessions of the person end.", Button: "Remove the person"},
+	"POST /providers/{id}/rotate":  {Title: "Make a new key for the agent?", Text: "The old one works for 24 hours more.", Button: "Make a new key"},
+	"POST /providers/{id}/delete":  {Title: "Delete this provider?", Text: "What waits for it goes to other members of its pools, or is dropped.", Button: "Delete this provider"},
 }
 
 // ask answers with the question of a route when nobody was asked yet. The page

@@ -17,7 +17,7 @@ import (
 // funcs are the functions of templates.
 func (d *Dash) funcs() template.FuncMap {
 	return template.FuncMap{
-		"asset": assetURL, "icon": icon, "chip": makeChip, "input": makeInput, "choice": makeChoice,
+		"asset": assetURL, "icon": icon, "chip": makeChip, "suppressed": suppressChip, "input": makeInput, "choice": makeChoice,
 		"number": numberOf, "percent": percent, "spell": spell, "ago": ago, "age": func(t, now time.Time) string { return rough(now.Sub(t)) }, "capital": capital, "until": until,
 		"stamp": stampOf, "clip": clip, "dict": dict, "options": options, "plural": pluralOf, "initials": initials,
 		"link": link, "bytes": bytesOf, "ms": millis, "gauge": gauge, "sparkline": sparkline, "join": strings.Join,

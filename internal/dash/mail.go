@@ -31,6 +31,8 @@ type mailView struct {
 	Files   []mailFile
 	Size    int
 	Cut     bool
+
+	TrackClicks bool // its links were rewritten
 }
 
 // mailFile is an attachment, by name and size; its bytes are in the raw form.
@@ -92,7 +94,7 @@ func (d *Dash) readMail(v *visit, m *waypost.Message) (*mailView, error) {
 		return nil, err
 	}
 	view := takeApart(raw)
-	view.From = c.From
+	view.From, view.TrackClicks = c.From, c.TrackClicks
 	if view.Subject == "" {
 		view.Subject = c.Subject
 	}

@@ -23,8 +23,11 @@ type messagePage struct {
 	Why       explanation
 	Content   bool // the person may see it
 	Mail      *mailView
+	Links     linkTable
 	Variables string
 	Pool      string
+	// Suppressed is why the recipient must not be mailed now; nil when it may.
+	Suppressed *waypost.Suppression
 }
 
 // moment is one entry of the timeline.
@@ -101,6 +104,9 @@ func (d *Dash) message(v *visit) error {
 	if dom, err := d.cfg.Store.Domain(v.ctx(), t.Message.SubAccount, t.Message.Domain); err == nil {
 		p.Domain = &dom
 	}
+	if p.Suppressed, err = d.suppressionOf(v, &t.Message); err != nil {
+		return err
+	}
 	reports, err := d.cfg.Store.ListReports(v.ctx(), store.ReportQuery{Account: v.account(), Message: t.Message.ID, Limit: 50})
 	if err != nil {
 		return fmt.Errorf("list the reports about message %s: %w", t.Message.ID, err)
@@ -115,9 +121,36 @@ func (d *Dash) message(v *visit) error {
 		if p.Mail, err = d.readMail(v, &t.Message); err != nil {
 			return err
 		}
+		p.Links = linksOf(p.Mail, t.Events)
 		p.Variables = clip(string(t.Message.Variables), 4000)
 	}
 	return d.show(v, "message", p)
+}
+
+// suppressionOf is the suppression of a message's recipient, nil without one.
+func (d *Dash) suppressionOf(v *visit, m *waypost.Message) (*waypost.Suppression, error) {
+	email := waypost.FoldEmail(m.Recipient)
+	all, err := d.cfg.Store.Suppressed(v.ctx(), m.SubAccount, []string{email}, v.now)
+	if err != nil {
+		return nil, fmt.Errorf("look up whether the recipient of message %s is suppressed: %w", m.ID, err)
+	}
+	if s, ok := all[email]; ok {
+		return &s, nil
+	}
+	return nil, nil
+}
+
+// suppressRecipient puts the recipient of a message on the suppression list of
+// its sub-account.
+func (d *Dash) suppressRecipient(v *visit) error {
+	t, err := d.trailOf(v)
+	if err != nil {
+		return err
+	}
+	m := &t.Message
+	entry := map[string]any{"email": m.Recipient, "type": "manual", "text": "suppressed on the page of message " + m.ID.String()}
+	err = d.call(v, m.SubAccount, http.MethodPost, "/subaccount/suppression/entry", map[string]any{"entries": []any{entry}}, nil)
+	return d.after(v, err, "Nothing more is sent to "+m.Recipient+".", "/messages/"+m.ID.String())
 }
 
 // timeline puts everything that happened to a message into one list, newest

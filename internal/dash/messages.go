@@ -20,6 +20,7 @@ var messagesScreen = screen{Path: "/messages", Title: "Messages", Icon: "mail", 
 	{"GET /messages/{id}/raw", waypost.RoleOperator, (*Dash).messageRaw},
 	{"POST /messages/{id}/retry", waypost.RoleOperator, (*Dash).retryMessage},
 	{"POST /messages/{id}/cancel", waypost.RoleOperator, (*Dash).cancelMessage},
+	{"POST /messages/{id}/suppress", waypost.RoleOperator, (*Dash).suppressRecipient},
 	{"GET /reports/{id}", waypost.RoleOperator, (*Dash).reportRaw},
 	{"GET /find", waypost.RoleViewer, (*Dash).find},
 }}

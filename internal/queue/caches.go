@@ -140,6 +140,26 @@ type signing struct {
 	read    time.Time
 }
 
+// unusableKey is a DKIM key that the relay cannot sign with: mail of its domain
+// waits until somebody mends it.
+type unusableKey struct {
+	domain, selector string
+	missing          bool
+	err              error
+}
+
+// Error says what to do.
+func (u *unusableKey) Error() string {
+	what := fmt.Sprintf("cannot be opened with this installation's key file (%v)", u.err)
+	if u.missing {
+		what = "is missing"
+	}
+	return fmt.Sprintf("the DKIM key of %s (selector %s) %s; delete the domain and add it again, or bring the key back from a backup", u.domain, u.selector, what)
+}
+
+// Unwrap gives the cause.
+func (u *unusableKey) Unwrap() error { return u.err }
+
 func newDomains(s store.Domains, box *secret.Box) *domains {
 	return &domains{store: s, box: box, all: map[int64]signing{}}
 }
@@ -161,7 +181,7 @@ func (d *domains) get(ctx context.Context, id int64) (signing, error) {
 	for _, k := range domain.SigningKeys() {
 		key, err := senderdomain.OpenKey(d.box, k.Key)
 		if err != nil {
-			return signing{}, fmt.Errorf("DKIM key %s of %s: %w", k.Selector, domain.Name, err)
+			return signing{}, &unusableKey{domain: domain.Name, selector: k.Selector, missing: len(k.Key) == 0, err: err}
 		}
 		s.signers = append(s.signers, dkim.Signer{Domain: domain.Name, Selector: k.Selector, Key: key})
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,9 @@ func (q *Queue) Preview(ctx context.Context, s *Submission, index int) (Preview,
 	o := compose.Options{HeaderPrefix: q.cfg.HeaderPrefix, SenderDomain: domainOf(p.content.From.Email), Track: q.cfg.Track.site(""), Now: now}
 	if p.domain != nil {
 		signing, err := q.domains.get(ctx, p.domain.ID)
+		if key, ok := errors.AsType[*unusableKey](err); ok {
+			return Preview{}, &Refused{"from.email", key.Error()}
+		}
 		if err != nil {
 			return Preview{}, err
 		}

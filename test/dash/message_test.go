@@ -1,6 +1,8 @@
 package dash_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -38,5 +40,55 @@ func TestTranscript(t *testing.T) {
 	b.until("the page was read again", `document.querySelector("#way h2").textContent === "Its way"`)
 	if n := js[int](b, `document.querySelectorAll("#way details.transcript[open]").length`); n != 2 {
 		t.Errorf("%d transcripts are open after the page was read again", n)
+	}
+}
+
+// TestMessageLinks: the page lists where the mail leads to, what of it is
+// tracked, and the clicks of people and of machines.
+func TestMessageLinks(t *testing.T) {
+	h := open(t, seed.Trouble)
+	b := newTab(t, h)
+	b.login(seed.Email)
+	b.inMail = true
+	b.open("/messages/" + h.scene.Messages["story"].String())
+	rows := js[[]string](b, `[...document.querySelectorAll("#links tbody tr")].map(r => [...r.cells].map(c => c.textContent.trim()).join("|"))`)
+	want := []string{"https://acme-shop.example/orders/1|HTML and text|tracked|1|1", "https://acme-shop.example/terms|HTML|not tracked|0|0"}
+	if strings.Join(rows, "\n") != strings.Join(want, "\n") {
+		t.Errorf("the links:\n%s\nwant:\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
+	}
+	b.open("/messages/" + h.scene.Messages["waiting"].String())
+	if got := b.text("#links summary"); !strings.Contains(got, "clicks of this message are not tracked") {
+		t.Errorf("a message without tracking: %q", got)
+	}
+}
+
+// TestSuppressRecipient: an operator suppresses the recipient on the message's
+// page, which then says so; a viewer cannot.
+func TestSuppressRecipient(t *testing.T) {
+	h := open(t, seed.Trouble)
+	b := newTab(t, h)
+	b.login(seed.Email)
+	b.inMail = true
+	path := "/messages/" + h.scene.Messages["story"].String()
+	b.open(path)
+	js[bool](b, `(window.confirm = q => (window.__asked = q, true), true)`)
+	to := b.text(".lead a")
+	b.press(`form[action$="/suppress"] button`)
+	b.sees("Nothing more is sent to " + to)
+	if n := js[int](b, `document.querySelectorAll('form[action$="/suppress"]').length`); n != 0 {
+		t.Error("a suppressed recipient can be suppressed again")
+	}
+	b.press(`a[href^="/suppressions?"]`)
+	if got := b.text("main"); !strings.Contains(got, to) || !strings.Contains(got, "added by hand") {
+		t.Errorf("the suppression list:\n%.500s", got)
+	}
+
+	v := newVisitor(t, h)
+	v.login("vera@example.com", seed.Password)
+	if _, text := v.ask("GET", "/messages/"+h.scene.Messages["waiting"].String(), nil); strings.Contains(text, "/suppress\"") {
+		t.Error("a viewer is offered to suppress")
+	}
+	if resp, _ := v.ask("POST", "/messages/"+h.scene.Messages["waiting"].String()+"/suppress", url.Values{"sure": {"1"}}); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("a viewer suppresses with status %d", resp.StatusCode)
 	}
 }
