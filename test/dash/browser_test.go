@@ -149,7 +149,7 @@ func quote(s string) string {
 // sees waits until the page says something.
 func (b *tab) sees(words string) {
 	b.t.Helper()
-	b.until("see "+words, `document.body.innerText.includes(`+quote(words)+`)`)
+	b.until("see "+words, `document.body && document.body.innerText.includes(`+quote(words)+`)`)
 }
 
 // until waits for a condition in the page.

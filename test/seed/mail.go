@@ -243,11 +243,14 @@ func (c *Scene) stories() {
 	machine.Source, machine.Visit = waypost.SourceTrack, &waypost.Visit{IP: "192.0.2.8", UserAgent: "GoogleImageProxy", Machine: "image_proxy"}
 	click := event(&m, waypost.CSClick, at.Add(2*time.Hour+20*time.Second))
 	click.Source, click.Visit = waypost.SourceTrack, &waypost.Visit{URL: "https://acme-shop.example/orders/1", Link: 1, IP: "192.0.2.77", UserAgent: "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)"}
+	scan := event(&m, waypost.CSClick, at.Add(time.Hour+9*time.Second))
+	scan.Source, scan.Visit = waypost.SourceTrack, &waypost.Visit{URL: click.Visit.URL, Link: 1, IP: "192.0.2.9", UserAgent: "Mozilla/5.0 (compatible)", Machine: "barracuda"}
 	c.do("story's end", func() error {
 		_, err := c.s.Record(c.ctx, []store.Fact{
 			{Event: waypost.Event{Message: m.ID, Account: m.Account, At: at.Add(time.Hour + 2*time.Second), Code: 421, Enhanced: "4.7.28", Text: "4.7.28 Our system has detected an unusual rate of unsolicited mail"}, Deferral: true},
 			{Event: event(&m, waypost.CSDelivered, at.Add(time.Hour+6*time.Second)), Once: "delivered"},
 			{Event: machine},
+			{Event: scan},
 			{Event: open, First: "open"},
 			{Event: click, First: "click"},
 		})
