@@ -55,6 +55,7 @@ type Agent struct {
 	Hostname string
 	MTA      string
 	LastSeen time.Time // of any report, an empty one included
+	State    AgentState
 }
 
 // Lane is one slot of the queue and of its limits: a provider times a mailbox

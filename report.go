@@ -22,7 +22,29 @@ type ReportAgent struct {
 	Version  string `json:"version,omitempty"`
 	Hostname string `json:"hostname,omitempty"`
 	MTA      string `json:"mta,omitempty"`
+	AgentState
 }
+
+// AgentState is how far an agent is, by its own word. All of it is optional.
+type AgentState struct {
+	Status   string    `json:"status,omitempty"`  // ok, degraded or failing
+	Reasons  []string  `json:"reasons,omitempty"` // of a status other than ok, at most MaxAgentReasons
+	Log      string    `json:"log,omitempty"`     // the file that it reads, or the journal
+	Position int64     `json:"position,omitempty"`
+	LagBytes int64     `json:"lagBytes,omitempty"`  // of the log, not read yet
+	LastLine Timestamp `json:"lastLineAt,omitzero"` // stamp of the last line understood
+	Buffered int64     `json:"buffered,omitempty"`  // events on its disk that the server does not have
+	// Unmatched counts outcomes in the log whose message is unknown, since the
+	// agent's start; Sample has queue ids of the latest, at most MaxAgentSample.
+	Unmatched int64    `json:"unknownQueueIds,omitempty"`
+	Sample    []string `json:"unknownSample,omitempty"`
+}
+
+// The bounds of what an agent's state names one by one.
+const (
+	MaxAgentReasons = 5
+	MaxAgentSample  = 5
+)
 
 // ReportItem is one delivery fact read off a mail server's log. MessageID and
 // EventType are required; the type is a hint, the text decides (D-33).

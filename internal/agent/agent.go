@@ -99,10 +99,7 @@ func (a *agent) run(ctx context.Context) error {
 		return err
 	}
 	defer r.close()
-	shipper, err := newShipper(&a.cfg, a.id, a.spool, a.status)
-	if err != nil {
-		return err
-	}
+	shipper := newShipper(&a.cfg, a.id, a.spool, a.status)
 	health, stopHealth, err := a.startHealth(ctx)
 	if err != nil {
 		return err

@@ -40,6 +40,18 @@ type Correlator struct {
 	clock  time.Time // the latest time seen in the log
 
 	clockMicros int64 // clock in microseconds since 1970
+
+	unmatched []key // of the latest unknown outcomes, the latest last
+}
+
+// Unmatched gives the queue ids of the latest outcomes that no message could
+// be found for, at most waypost.MaxAgentSample, the latest last.
+func (c *Correlator) Unmatched() []string {
+	var out []string
+	for i := range c.unmatched {
+		out = append(out, c.unmatched[i].queue())
+	}
+	return out
 }
 
 // Counts is what a correlator has seen since it was made.

@@ -149,7 +149,7 @@ func (c *Correlator) Flush() {
 // from itself: a copy to an archive must not swallow the delivery beside it.
 func (c *Correlator) release(h hold) {
 	if h.orphan {
-		c.countUnknown(h.late)
+		c.countUnknown(&h.key, h.late)
 		return
 	}
 	if h.other != "" {

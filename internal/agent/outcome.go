@@ -94,7 +94,7 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 	case repeated:
 		c.counts.Repeated++
 	case e.uuid.IsZero():
-		c.countUnknown(e.late)
+		c.countUnknown(&e.key, e.late)
 	default:
 		c.emit(e, f, waypost.ReportDeferred)
 	}
@@ -166,7 +166,7 @@ func (c *Correlator) settle(e *entry, to string) {
 func (c *Correlator) expired(k *key, f *mtalog.Fact) {
 	e := c.table.get(k)
 	if e == nil && f.Recipient == "" {
-		c.counts.NotSeen++
+		c.countUnknown(k, true)
 		return
 	}
 	e = c.ensure(k)
@@ -192,7 +192,7 @@ func (c *Correlator) expiredOne(e *entry, f *mtalog.Fact) {
 	case report || e.null:
 		c.counts.Reports++
 	case e.uuid.IsZero():
-		c.countUnknown(e.late)
+		c.countUnknown(&e.key, e.late)
 	case i >= 0:
 		c.softBounce(e, &e.rest.deferred[i], f.Time)
 	default:
@@ -262,8 +262,15 @@ func (c *Correlator) final(e *entry, f *mtalog.Fact, word string, now time.Time)
 	c.emit(e, f, word)
 }
 
-// countUnknown counts an outcome without a message by its reason.
-func (c *Correlator) countUnknown(late bool) {
+// countUnknown counts an outcome without a message by its reason, and
+// remembers the latest queue ids.
+func (c *Correlator) countUnknown(k *key, late bool) {
+	if !slices.Contains(c.unmatched, *k) {
+		if len(c.unmatched) >= waypost.MaxAgentSample {
+			c.unmatched = slices.Delete(c.unmatched, 0, 1)
+		}
+		c.unmatched = append(c.unmatched, *k)
+	}
 	if late {
 		c.counts.NotSeen++
 	} else {

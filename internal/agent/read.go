@@ -281,9 +281,10 @@ func (r *logReader) tell() {
 		}
 		r.unknown = n
 	}
-	lag := r.tailer.Lag()
+	lag, unmatched := r.tailer.Lag(), r.corr.Unmatched()
 	r.a.status.with(func(s *status) {
 		s.file, s.offset, s.lag = file, offset, lag
+		s.unmatched = unmatched
 		s.counts, s.entries, s.held, s.tail = counts, r.corr.Entries(), r.corr.Held(), r.tailer.Stats()
 	})
 }

@@ -34,7 +34,7 @@ type Shipper struct {
 	spool  *Spool
 	status *status
 	client *http.Client
-	agent  []byte // ReportAgent as JSON
+	agent  waypost.ReportAgent // without its state
 
 	key      string
 	most     int // events in the next request; halved by 413
@@ -43,12 +43,9 @@ type Shipper struct {
 	rejected int64
 }
 
-func newShipper(cfg *Config, id string, spool *Spool, st *status) (*Shipper, error) {
-	who, err := json.Marshal(waypost.ReportAgent{ID: id, Version: cfg.Version, Hostname: cfg.Hostname, MTA: cfg.MTA})
-	if err != nil {
-		return nil, fmt.Errorf("encode agent: %w", err)
-	}
-	return &Shipper{cfg: cfg, spool: spool, status: st, client: newClient(), agent: who, key: cfg.APIKey, most: cfg.Batch}, nil
+func newShipper(cfg *Config, id string, spool *Spool, st *status) *Shipper {
+	who := waypost.ReportAgent{ID: id, Version: cfg.Version, Hostname: cfg.Hostname, MTA: cfg.MTA}
+	return &Shipper{cfg: cfg, spool: spool, status: st, client: newClient(), agent: who, key: cfg.APIKey, most: cfg.Batch}
 }
 
 // newClient verifies certificates and follows no redirection: the key is for
@@ -258,7 +255,15 @@ func (s *Shipper) ack(b Batch) {
 
 // post sends payloads in one request and judges the answer.
 func (s *Shipper) post(ctx context.Context, payloads [][]byte) answer {
-	body, err := encodeReport(s.agent, payloads)
+	who := s.agent
+	if s.spool != nil { // the doctor has none: it is not the agent that runs
+		who.AgentState = s.status.state(s.spool.Stats(), time.Now())
+	}
+	agent, err := json.Marshal(who)
+	if err != nil {
+		return answer{kind: failed, err: fmt.Errorf("encode agent: %w", err)}
+	}
+	body, err := encodeReport(agent, payloads)
 	if err != nil {
 		return answer{kind: failed, err: err}
 	}

@@ -3,6 +3,8 @@ package agent
 import (
 	"sync"
 	"time"
+
+	"github.com/waypost-mail/waypost"
 )
 
 // status is what the two goroutines tell and the health server shows.
@@ -20,6 +22,7 @@ type status struct {
 	lastEvent   time.Time
 	events      map[string]int64 // by type
 	counts      Counts
+	unmatched   []string // queue ids, the latest last
 	entries     int
 	held        int
 	tail        TailStats
@@ -93,4 +96,17 @@ func (s *status) verdict(spool SpoolStats, now time.Time) (word string, reasons 
 		degraded("records of the spool were damaged: see lastError")
 	}
 	return word, reasons
+}
+
+// state is what a report says of the agent beside its name.
+func (s *status) state(spool SpoolStats, now time.Time) waypost.AgentState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := waypost.AgentState{
+		Log: s.file, Position: s.offset, LagBytes: s.lag, LastLine: waypost.Timestamp{Time: s.lastLine},
+		Buffered: spool.Records, Unmatched: s.counts.Unknown(), Sample: s.unmatched,
+	}
+	out.Status, out.Reasons = s.verdict(spool, now)
+	out.Reasons = out.Reasons[:min(len(out.Reasons), waypost.MaxAgentReasons)]
+	return out
 }

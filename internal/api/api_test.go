@@ -409,6 +409,19 @@ func TestReports(t *testing.T) {
 	if got := w.want(200, "GET", fmt.Sprintf("/api/v1/account/tpsp/%v", p["id"]), waypost.KeyAccount, nil); got["agentStatus"] != "ok" || got["agentLastSeenAt"] == nil {
 		t.Errorf("agent after its heartbeat: %v", got["agentStatus"])
 	}
+	agent := fmt.Sprintf("/api/v1/account/tpsp/%v/agent", p["id"])
+	if got := w.want(200, "GET", agent, waypost.KeyAccount, nil); got["hostname"] != "h" || got["status"] != "" || got["lastLineAt"] != nil {
+		t.Errorf("the agent's state before it told one: %v", got)
+	}
+	w.want(200, "POST", path, waypost.KeyIngestion, `{"agent":{"id":"a","status":"degraded","reasons":["the spool is nearly full","2","3","4","5","6"],
+		"log":"/var/log/mail.log","position":4711,"lagBytes":-3,"lastLineAt":"2026-03-14T09:26:53.000000Z","buffered":7,"unknownQueueIds":2,
+		"unknownSample":["4bXk2L\u0000","2","3","4","5","6"]},"events":[]}`)
+	got := w.want(200, "GET", agent, waypost.KeyAccount, nil)
+	delete(got, "agentLastSeenAt")
+	if fmt.Sprint(got) != "map[agentStatus:ok buffered:7 hostname: id:a lagBytes:0 lastLineAt:1.773480413e+18 log:/var/log/mail.log mta: position:4711 "+
+		"reasons:[the spool is nearly full 2 3 4 5] status:degraded unknownQueueIds:2 unknownSample:[4bXk2L 2 3 4 5] version:]" {
+		t.Errorf("the agent's state: %v", got)
+	}
 	r := w.want(200, "POST", path+"/", waypost.KeyIngestion, `[{"message_id":"`+waypost.NewUUID(time.Now()).String()+`","event_type":"delivered"}]`)
 	if r["rejected"] != 1.0 || !strings.Contains(fmt.Sprint(r["results"]), "no message of this provider") {
 		t.Errorf("%v", r)

@@ -21,7 +21,7 @@ type UniqueCounters struct {
 // StatBreakdown is one line of our own breakdown.
 type StatBreakdown struct {
 	Date string         `json:"date,omitempty" doc:"UTC day, when asked per day"`
-	Key  string         `json:"key" doc:"id, category, code or group"`
+	Key  string         `json:"key" doc:"id, category, code, group or reason"`
 	Name string         `json:"name" doc:"what the key stands for; empty for what was deleted"`
 	Stat UniqueCounters `json:"stat"`
 }
@@ -48,12 +48,12 @@ type IPStat struct {
 // breakdowns are the words of the query.
 var breakdowns = map[string]store.StatBy{
 	"total": store.StatByAll, "subaccount": store.StatBySubAccount, "provider": store.StatByProvider, "domain": store.StatByDomain,
-	"mailbox": store.StatByMailbox, "code": store.StatByCode, "group": store.StatByGroup,
+	"mailbox": store.StatByMailbox, "code": store.StatByCode, "group": store.StatByGroup, "reason": store.StatByReason,
 }
 
 type breakdownQuery struct {
 	Days
-	By         string   `query:"by" required:"true" enum:"total,subaccount,provider,domain,mailbox,code,group"`
+	By         string   `query:"by" required:"true" enum:"total,subaccount,provider,domain,mailbox,code,group,reason"`
 	PerDay     bool     `query:"perDay" doc:"a line for each day, of at most 31"`
 	SubAccount int64    `query:"subAccountId" doc:"of this sub-account alone"`
 	Provider   int64    `query:"tpspId" doc:"of this provider alone; not for domain and group"`
@@ -65,7 +65,7 @@ const maxBreakdown = 10_000
 
 func (a *API) breakdownRoutes() {
 	const account, own = "/account/stat/breakdown", "/subaccount/stat/breakdown"
-	const words = "Counters by provider, sender domain, mailbox category, SMTP code, group or sub-account, with unique opens and clicks"
+	const words = "Counters by provider, sender domain, mailbox category, SMTP code, group, reason or sub-account, with unique opens and clicks"
 	register(a, statistic(account, words, waypost.KeyAccount), nil, a.breakdown)
 	register(a, statistic(own, words, waypost.KeySubAccount), nil, a.breakdown)
 	a.codeRoutes()
@@ -78,7 +78,7 @@ func (a *API) breakdownRoutes() {
 func (a *API) breakdown(ctx context.Context, in *breakdownQuery) ([]StatBreakdown, error) {
 	by, ok := breakdowns[in.By]
 	if !ok {
-		return nil, badRange("by", "must be total, subaccount, provider, domain, mailbox, code or group")
+		return nil, badRange("by", "must be total, subaccount, provider, domain, mailbox, code, group or reason")
 	}
 	most := mostAggregate
 	if in.PerDay {
@@ -169,7 +169,7 @@ func (a *API) nameOf(ctx context.Context, by store.StatBy, key string) (name str
 		return codeWords(int(keyID(key))), nil
 	case store.StatByAll:
 		return "total", nil
-	case store.StatByMailbox, store.StatByGroup:
+	case store.StatByMailbox, store.StatByGroup, store.StatByReason:
 		return key, nil
 	}
 	if err != nil && !isNotFound(err) {

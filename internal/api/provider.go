@@ -106,6 +106,7 @@ func (a *API) providerRoutes() {
 	register(a, operation(http.MethodPut, one, "Change a provider; fields left out stay as they are", waypost.KeyAccount), ProviderRequest{}, a.updateProvider)
 	register(a, operation(http.MethodDelete, one, "Delete a provider; its waiting mail goes to other members of its pools, or is dropped", waypost.KeyAccount), nil, a.deleteProvider)
 	register(a, operation(http.MethodPost, one+"/rotate-key", "Make a new event ingestion key; the old one works 24 hours more", waypost.KeyAccount), nil, a.rotateKey)
+	register(a, operation(http.MethodGet, one+"/agent", "The agent of a provider's mail server, by its last report", waypost.KeyAccount), nil, a.providerAgent)
 	register(a, operation(http.MethodGet, one+"/events", "Changes of a provider's state, newest first", waypost.KeyAccount), nil, a.providerEvents)
 }
 

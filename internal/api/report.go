@@ -52,7 +52,7 @@ func (a *API) report(ctx context.Context, in *reportInput) (waypost.ReportReply,
 	}
 	if err := a.cfg.Store.AgentSeen(ctx, waypost.Agent{
 		Provider: key.Provider, ID: short(r.Agent.ID), Version: short(r.Agent.Version),
-		Hostname: short(r.Agent.Hostname), MTA: short(r.Agent.MTA), LastSeen: now,
+		Hostname: short(r.Agent.Hostname), MTA: short(r.Agent.MTA), LastSeen: now, State: agentState(&r.Agent.AgentState),
 	}); err != nil {
 		return waypost.ReportReply{}, fmt.Errorf("note the agent of provider %d: %w", key.Provider, err)
 	}
@@ -68,6 +68,21 @@ func (a *API) report(ctx context.Context, in *reportInput) (waypost.ReportReply,
 		}
 	}
 	return out, nil
+}
+
+// agentState is what is kept of an agent's word about itself.
+func agentState(s *waypost.AgentState) waypost.AgentState {
+	words := func(all []string, most int) (out []string) {
+		for _, w := range all[:min(len(all), most)] {
+			out = append(out, short(w))
+		}
+		return out
+	}
+	return waypost.AgentState{
+		Status: short(s.Status), Reasons: words(s.Reasons, waypost.MaxAgentReasons), Log: short(s.Log), Position: max(0, s.Position),
+		LagBytes: max(0, s.LagBytes), LastLine: s.LastLine, Buffered: max(0, s.Buffered), Unmatched: max(0, s.Unmatched),
+		Sample: words(s.Sample, waypost.MaxAgentSample),
+	}
 }
 
 // decodeReport reads a report. An item that cannot be read is left zero, which

@@ -88,6 +88,7 @@ func (d *Door) Settle(ctx context.Context, c *store.Claimable, end Settled) erro
 	s := store.Settlement{
 		Entry: c.Entry, Message: c.Message, Retry: o.Retry, Provider: end.Provider, Refund: end.Unseen, Transcript: end.Transcript,
 	}
+	s.Exchange = &store.Exchange{Provider: a.Provider, At: a.At, Took: a.Took, Code: a.Code}
 	e := eventOf(&c.Message, waypost.CSSent, waypost.SourceRelay, a.At)
 	e.Code, e.Enhanced, e.Text, e.Attempt = a.Code, a.Enhanced, a.Text, a.N
 	switch {

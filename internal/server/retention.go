@@ -9,7 +9,7 @@ import (
 )
 
 // Retention says how long is kept what only grows; 0 keeps it for ever.
-// Counters are always kept: they are small.
+// Counters by day are always kept: they are small.
 type Retention struct {
 	Messages time.Duration // finished messages with their contents
 	Events   time.Duration // what happened to them
@@ -20,6 +20,13 @@ type Retention struct {
 const (
 	keepDeliveries  = 3 * 24 * time.Hour  // of webhooks, once they went well
 	keepDeadLetters = 30 * 24 * time.Hour // D-38
+)
+
+// How long counters by time are kept: plots by minute show a day at most, those
+// by hour three months.
+const (
+	keepMinutes = 26 * time.Hour
+	keepHours   = 100 * 24 * time.Hour
 )
 
 // How retention works: a batch is one short transaction, so that nothing waits
@@ -54,6 +61,9 @@ func retainRound(ctx context.Context, s store.Store, r Retention, log *slog.Logg
 		{"deliveries of webhooks", time.Nanosecond, func(ctx context.Context, before time.Time, limit int) (int, error) {
 			return s.PruneDeliveries(ctx, before.Add(-keepDeliveries), before.Add(-keepDeadLetters), limit)
 		}},
+		{"counters by time", time.Nanosecond, func(ctx context.Context, before time.Time, limit int) (int, error) {
+			return s.PruneTimes(ctx, before.Add(-keepMinutes), before.Add(-keepHours), limit)
+		}},
 		{"sessions of the dashboard", time.Nanosecond, func(ctx context.Context, before time.Time, _ int) (int, error) {
 			return 0, s.PruneSessions(ctx, before)
 		}},
@@ -78,6 +88,26 @@ func retainRound(ctx context.Context, s store.Store, r Retention, log *slog.Logg
 		}
 		if total > 0 {
 			log.InfoContext(ctx, "deleted what is past its retention", "what", p.what, "rows", total)
+		}
+	}
+}
+
+// sampleEvery is how often it is noted how much waits.
+const sampleEvery = time.Minute
+
+// sampleDepth notes how much waits, every minute until ctx ends. It returns
+// nil: a plot with a gap is no reason to stop.
+func sampleDepth(ctx context.Context, s store.Store, log *slog.Logger) error {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		if err := s.SampleDepth(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "how much waits could not be noted; the plot of the queue has a gap", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
 	}
 }

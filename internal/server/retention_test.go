@@ -39,6 +39,12 @@ func (p *pruner) PruneDeliveries(_ context.Context, done, dead time.Time, _ int)
 	return 0, nil
 }
 
+func (p *pruner) PruneTimes(_ context.Context, minutes, hours time.Time, _ int) (int, error) {
+	p.note("minutes", minutes)
+	p.note("hours", hours)
+	return 0, nil
+}
+
 func (p *pruner) PruneSessions(_ context.Context, before time.Time) error {
 	p.note("sessions", before)
 	return nil
@@ -76,6 +82,7 @@ func TestRetentionRound(t *testing.T) {
 	retainRound(t.Context(), p, Retention{Messages: 90 * 24 * time.Hour, Journal: 48 * time.Hour}, slog.New(slog.NewTextHandler(&log, nil)), now)
 	for what, ago := range map[string]time.Duration{
 		"messages": 90 * 24 * time.Hour, "journal": 48 * time.Hour, "done": keepDeliveries, "dead": keepDeadLetters,
+		"minutes": keepMinutes, "hours": keepHours,
 		"suppressions": 0, "sessions": 0, "replays": 0, "marks": 0,
 	} {
 		at, asked := p.before[what]

@@ -214,6 +214,7 @@ func (n *node) run(ctx context.Context, l, reports net.Listener, mail *submissio
 	if n.cfg.has("api") {
 		work.Go(func() error { return n.checker.Run(failed) })
 		work.Go(func() error { return retention(failed, n.store, n.cfg.Retention, n.cfg.Log) })
+		work.Go(func() error { return sampleDepth(failed, n.store, n.cfg.Log) })
 	}
 	work.Go(func() error {
 		if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -114,9 +114,20 @@ type Settlement struct {
 	// Transcript of an attempt, whether it failed or not, is kept as long as the
 	// message, unless nil.
 	Transcript *waypost.Transcript
-	Events     []waypost.Event
+	// Exchange is counted for the provider's plots when not nil.
+	Exchange *Exchange
+	Events   []waypost.Event
 	// Refund gives the token back: the message never reached the provider.
 	Refund bool
+}
+
+// Exchange is one conversation with a provider about a message, whatever came
+// of it.
+type Exchange struct {
+	Provider int64
+	At       time.Time // its end
+	Took     time.Duration
+	Code     int // of the last reply, 0 when there was none
 }
 
 // LaneHead is the earliest due time of a lane.

@@ -236,6 +236,15 @@ type Stats interface {
 	// Breakdown sums the counters by what the query says, in the order of day
 	// and key.
 	Breakdown(ctx context.Context, q StatQuery) ([]StatRow, error)
+	// Times sums the counters by time that the query says, in the order of
+	// time and key. Times that nothing was counted for are left out.
+	Times(ctx context.Context, q TimeQuery) ([]TimeRow, error)
+	// SampleDepth notes for every account how much waits now, see
+	// TimedDepth. A second sample of the same minute replaces the first.
+	SampleDepth(ctx context.Context, now time.Time) error
+	// PruneTimes deletes up to limit counters by time: of kinds that are kept
+	// by minute those before minutes, of others those before hours.
+	PruneTimes(ctx context.Context, minutes, hours time.Time, limit int) (int, error)
 }
 
 // DayStats holds the counters of one UTC day.
@@ -267,6 +276,7 @@ const (
 	StatByMailbox                  // name of the mailbox category
 	StatByCode                     // SMTP code in decimal, of events that carry one
 	StatByGroup                    // the group
+	StatByReason                   // waypost.Reason, of events that carry one: bounces and drops
 )
 
 // StatRow is the counters of one key, on one day or over the range.

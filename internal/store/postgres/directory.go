@@ -87,10 +87,14 @@ AND ($2 = '' OR strpos(lower(name), lower($2)) > 0) ORDER BY id LIMIT $3 OFFSET 
 
 // AgentSeen notes a report of a provider's agent.
 func (d *DB) AgentSeen(ctx context.Context, a waypost.Agent) error {
-	_, err := d.pool.Exec(ctx, `INSERT INTO agent (provider, agent, version, hostname, mta, last_seen)
-VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (provider) DO UPDATE SET agent = excluded.agent, version = excluded.version,
-hostname = excluded.hostname, mta = excluded.mta, last_seen = excluded.last_seen`,
-		a.Provider, clean(a.ID), clean(a.Version), clean(a.Hostname), clean(a.MTA), millis(a.LastSeen))
+	state, err := store.EncodeJSON(&a.State)
+	if err != nil {
+		return err
+	}
+	_, err = d.pool.Exec(ctx, `INSERT INTO agent (provider, agent, version, hostname, mta, last_seen, state)
+VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (provider) DO UPDATE SET agent = excluded.agent, version = excluded.version,
+hostname = excluded.hostname, mta = excluded.mta, last_seen = excluded.last_seen, state = excluded.state`,
+		a.Provider, clean(a.ID), clean(a.Version), clean(a.Hostname), clean(a.MTA), millis(a.LastSeen), clean(state))
 	return wrap(ctx, "note an agent", err)
 }
 
@@ -98,10 +102,13 @@ hostname = excluded.hostname, mta = excluded.mta, last_seen = excluded.last_seen
 func (d *DB) Agent(ctx context.Context, provider int64) (waypost.Agent, error) {
 	return one(ctx, d, fmt.Sprintf("agent of provider %d", provider), func(row pgx.CollectableRow) (a waypost.Agent, err error) {
 		var seen int64
-		err = row.Scan(&a.Provider, &a.ID, &a.Version, &a.Hostname, &a.MTA, &seen)
+		var state string
+		if err := row.Scan(&a.Provider, &a.ID, &a.Version, &a.Hostname, &a.MTA, &seen, &state); err != nil {
+			return a, err
+		}
 		a.LastSeen = moment(seen)
-		return a, err
-	}, `SELECT provider, agent, version, hostname, mta, last_seen FROM agent WHERE provider = $1`, provider)
+		return a, store.DecodeJSON(state, &a.State)
+	}, `SELECT provider, agent, version, hostname, mta, last_seen, state FROM agent WHERE provider = $1`, provider)
 }
 
 // firstFreeName inserts with name, name-2, name-3 … until one is free; insert

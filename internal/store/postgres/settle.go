@@ -43,6 +43,9 @@ func (d *DB) commitSettles(ctx context.Context, t *tx, group []*op) error {
 	}
 	for _, o := range held {
 		d.enter(t, o)
+		if x := o.settle.Exchange; x != nil {
+			t.counted.exchange(o.settle.Message.Account, x)
+		}
 	}
 	recorded, err := d.record(ctx, t, group)
 	if err != nil {

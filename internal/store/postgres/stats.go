@@ -29,10 +29,11 @@ const (
 	byMailbox byKind = 2 // the key is its number
 	byCode    byKind = 3
 	byGroup   byKind = 4 // without provider
+	byReason  byKind = 5
 )
 
 // byKey names a row of stat_by but for its slot: its key is text for a group
-// and n for the others.
+// and a reason, and n for the others.
 type byKey struct {
 	account, sub, provider, n int64
 	text                      string
@@ -42,7 +43,7 @@ type byKey struct {
 }
 
 func (k *byKey) key() string {
-	if k.kind == byGroup {
+	if k.kind == byGroup || k.kind == byReason {
 		return k.text
 	}
 	return strconv.FormatInt(k.n, 10)
@@ -50,11 +51,14 @@ func (k *byKey) key() string {
 
 // counters are what a transaction adds to the statistics.
 type counters struct {
-	day map[statKey]int64
-	by  map[byKey]int64
+	day  map[statKey]int64
+	by   map[byKey]int64
+	time map[timeKey]int64
 }
 
-func newCounters() counters { return counters{map[statKey]int64{}, map[byKey]int64{}} }
+func newCounters() counters {
+	return counters{map[statKey]int64{}, map[byKey]int64{}, map[timeKey]int64{}}
+}
 
 // add moves every counter of an event by n.
 func (c *counters) add(e *waypost.Event, n int64) {
@@ -76,7 +80,12 @@ func (c *counters) add(e *waypost.Event, n int64) {
 			k.kind, k.n = byCode, int64(e.Code)
 			c.by[k] += n
 		}
+		if e.Reason != "" {
+			k.kind, k.n, k.text = byReason, 0, group(string(e.Reason))
+			c.by[k] += n
+		}
 	}
+	store.EventTimes(e, func(r store.TimeCount) { c.time[timeKey{e.Account, r}] += n })
 }
 
 // group is the stored form of a group: an index has no room for more.
@@ -109,6 +118,7 @@ ON CONFLICT (account, kind, day, sub_account, provider, key, stat, slot) DO UPDA
 func (c *counters) queue(t *tx, slot int16) {
 	c.queueDay(t, slot)
 	c.queueBy(t, slot)
+	c.queueTimes(t, slot)
 }
 
 func (c *counters) queueDay(t *tx, slot int16) {
@@ -186,6 +196,7 @@ var breakdowns = map[store.StatBy]struct {
 	store.StatByMailbox:    {"stat_by", `key`, byMailbox},
 	store.StatByCode:       {"stat_by", `key`, byCode},
 	store.StatByGroup:      {"stat_by", `key`, byGroup},
+	store.StatByReason:     {"stat_by", `key`, byReason},
 }
 
 // Breakdown sums the counters.

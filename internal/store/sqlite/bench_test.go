@@ -165,6 +165,7 @@ func BenchmarkCycle(b *testing.B) {
 				c := <-claimed
 				return d.Settle(ctx, &store.Settlement{
 					Entry: c.Entry, Message: c.Message, Events: []waypost.Event{benchEvent(waypost.CSSent, &c.Message)}, Transcript: benchTranscript(),
+					Exchange: &store.Exchange{Provider: c.Entry.Lane.Provider, At: time.Now(), Took: 80 * time.Millisecond, Code: 250},
 				})
 			})
 		})

@@ -60,9 +60,13 @@ const page = ` AND name LIKE $2 ESCAPE '\' ORDER BY id LIMIT $3 OFFSET $4`
 
 // AgentSeen implements [store.Directory].
 func (d *DB) AgentSeen(ctx context.Context, a waypost.Agent) error {
+	state, err := store.EncodeJSON(&a.State)
+	if err != nil {
+		return err
+	}
 	return d.do(ctx, "note an agent", 0, func(tx *tx) error {
-		_, err := tx.exec(`INSERT OR REPLACE INTO agent (provider, agent, version, hostname, mta, last_seen) VALUES ($1, $2, $3, $4, $5, $6)`,
-			a.Provider, a.ID, a.Version, a.Hostname, a.MTA, millis(a.LastSeen))
+		_, err := tx.exec(`INSERT OR REPLACE INTO agent (provider, agent, version, hostname, mta, last_seen, state) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			a.Provider, a.ID, a.Version, a.Hostname, a.MTA, millis(a.LastSeen), state)
 		return err
 	})
 }
@@ -71,8 +75,11 @@ func (d *DB) AgentSeen(ctx context.Context, a waypost.Agent) error {
 func (d *DB) Agent(ctx context.Context, provider int64) (waypost.Agent, error) {
 	return one(ctx, d, "find an agent", func(row scanner, a *waypost.Agent) error {
 		var seen int64
-		err := row.Scan(&a.Provider, &a.ID, &a.Version, &a.Hostname, &a.MTA, &seen)
+		var state string
+		if err := row.Scan(&a.Provider, &a.ID, &a.Version, &a.Hostname, &a.MTA, &seen, &state); err != nil {
+			return err
+		}
 		a.LastSeen = moment(seen)
-		return err
-	}, "SELECT provider, agent, version, hostname, mta, last_seen FROM agent WHERE provider = $1", provider)
+		return store.DecodeJSON(state, &a.State)
+	}, "SELECT provider, agent, version, hostname, mta, last_seen, state FROM agent WHERE provider = $1", provider)
 }

@@ -90,6 +90,9 @@ func (t *tx) settle(s *store.Settlement) error {
 			return err
 		}
 	}
+	if s.Exchange != nil {
+		t.countExchange(s.Message.Account, s.Exchange)
+	}
 	if s.Refund && e.Token != 0 {
 		return t.refund(e.Lane, e.Token)
 	}

@@ -26,10 +26,11 @@ const (
 	byMailbox byKind = 2 // the key is its number
 	byCode    byKind = 3
 	byGroup   byKind = 4 // without provider
+	byReason  byKind = 5
 )
 
-// byRow is one counter of stat_by: its key is text for a group and n for the
-// others.
+// byRow is one counter of stat_by: its key is text for a group and a reason, and
+// n for the others.
 type byRow struct {
 	statRow
 	kind byKind
@@ -38,23 +39,31 @@ type byRow struct {
 }
 
 func (r *byRow) key() string {
-	if r.kind == byGroup {
+	if r.kind == byGroup || r.kind == byReason {
 		return r.text
 	}
 	return strconv.FormatInt(r.n, 10)
 }
 
-// counted is an event whose counters move by n.
+// counted is an event whose counters move by n, or an exchange.
 type counted struct {
 	e *waypost.Event
 	n int64
+
+	exchange *store.Exchange
+	account  int64 // of the exchange
 }
 
 // count notes that an event moves its counters.
-func (t *tx) count(e *waypost.Event) { t.counts = append(t.counts, counted{e, 1}) }
+func (t *tx) count(e *waypost.Event) { t.counts = append(t.counts, counted{e: e, n: 1}) }
 
 // uncount takes an event out of its counters.
-func (t *tx) uncount(e *waypost.Event) { t.counts = append(t.counts, counted{e, -1}) }
+func (t *tx) uncount(e *waypost.Event) { t.counts = append(t.counts, counted{e: e, n: -1}) }
+
+// countExchange notes that an exchange moves its counters.
+func (t *tx) countExchange(account int64, x *store.Exchange) {
+	t.counts = append(t.counts, counted{exchange: x, account: account})
+}
 
 const (
 	upsertStat = `INSERT INTO stat_day (account, day, sub_account, provider, stat, n) VALUES ($1, $2, $3, $4, $5, $6)
@@ -68,9 +77,12 @@ func (t *tx) flushStats() error {
 	if len(t.counts) == 0 {
 		return nil
 	}
-	days, bys := make(map[statRow]int64, 8), make(map[byRow]int64, 32)
+	days, bys, times := make(map[statRow]int64, 8), make(map[byRow]int64, 32), make(map[timeRow]int64, 16)
 	for _, c := range t.counts {
-		addCounts(days, bys, c)
+		if c.exchange == nil {
+			addCounts(days, bys, c)
+		}
+		addTimes(times, c)
 	}
 	for r, n := range days {
 		if _, err := t.exec(upsertStat, r.account, r.day, r.sub, r.provider, int64(r.stat), n); err != nil {
@@ -82,7 +94,7 @@ func (t *tx) flushStats() error {
 			return err
 		}
 	}
-	return nil
+	return t.flushTimes(times)
 }
 
 func addCounts(days map[statRow]int64, bys map[byRow]int64, c counted) {
@@ -93,6 +105,9 @@ func addCounts(days map[statRow]int64, bys map[byRow]int64, c counted) {
 		bys[byRow{r, byMailbox, int64(f.Mailbox), ""}] += c.n
 		if e.Code != 0 {
 			bys[byRow{r, byCode, int64(e.Code), ""}] += c.n
+		}
+		if e.Reason != "" {
+			bys[byRow{r, byReason, 0, string(e.Reason)}] += c.n
 		}
 		r.provider = 0
 		bys[byRow{r, byDomain, f.Domain, ""}] += c.n
@@ -137,6 +152,7 @@ var breakdowns = map[store.StatBy]struct {
 	store.StatByMailbox:    {"stat_by", "key", byMailbox},
 	store.StatByCode:       {"stat_by", "key", byCode},
 	store.StatByGroup:      {"stat_by", "key", byGroup},
+	store.StatByReason:     {"stat_by", "key", byReason},
 }
 
 // cell is one sum of a breakdown.

@@ -13,7 +13,7 @@ import (
 )
 
 var statKinds = []store.StatBy{
-	store.StatByAll, store.StatBySubAccount, store.StatByProvider, store.StatByDomain, store.StatByMailbox, store.StatByCode, store.StatByGroup,
+	store.StatByAll, store.StatBySubAccount, store.StatByProvider, store.StatByDomain, store.StatByMailbox, store.StatByCode, store.StatByGroup, store.StatByReason,
 }
 
 // statKeys are the keys that an event of a message counts under.
@@ -35,6 +35,11 @@ func statKeys(by store.StatBy, e *waypost.Event, m *waypost.Message) []string {
 		return number(int64(e.Code))
 	case store.StatByGroup:
 		return slices.Compact(slices.Sorted(slices.Values(m.Groups)))
+	case store.StatByReason:
+		if e.Reason == "" {
+			return nil
+		}
+		return []string{string(e.Reason)}
 	case store.StatByAll:
 	}
 	return []string{""}
@@ -125,6 +130,9 @@ func testBreakdown(t *testing.T, e Engine) {
 		for i, m := range f.tagged(20, messages) {
 			ev := f.event([]waypost.EventType{waypost.CSDelivered, waypost.CSSoftBounced, waypost.CSHardBounced, waypost.CSDropped}[i%4], &m, waypost.SourceAgent)
 			ev.Facets, ev.Code = m.Facets(), []int{250, 0, 550}[i%3]
+			if i%4 < 3 && i%3 > 0 {
+				ev.Reason = []waypost.Reason{"mailbox_full", "spam"}[i%2]
+			}
 			if i%4 == 3 && i%8 == 3 {
 				ev.Reason, ev.Provider = waypost.DropNoReturnPath, 0
 			}
@@ -157,6 +165,7 @@ func testBreakdown(t *testing.T, e Engine) {
 		store.StatByMailbox:    {"gmail", "no such category"},
 		store.StatByCode:       {"550", "999"},
 		store.StatByGroup:      {"welcome", "Ünï \"quoted\""},
+		store.StatByReason:     {"spam", "nonsense"},
 	} {
 		q := store.StatQuery{Account: f.account, By: by, Keys: keys, From: epoch, To: epoch.AddDate(0, 0, 9), PerDay: true}
 		got, err := f.s.Breakdown(t.Context(), q)

@@ -153,6 +153,10 @@ func testAgent(t *testing.T, e Engine) {
 	a := waypost.Agent{Provider: f.provider, ID: "a1", Version: "1.0", Hostname: "mx", MTA: "postfix", LastSeen: epoch}
 	f.ok(f.s.AgentSeen(ctx, a))
 	a.Version, a.LastSeen = "1.1", epoch.Add(time.Minute)
+	a.State = waypost.AgentState{
+		Status: "degraded", Reasons: []string{"the spool is nearly full"}, Log: "/var/log/mail.log", Position: 1 << 40, LagBytes: 12,
+		LastLine: waypost.Timestamp{Time: epoch}, Buffered: 3, Unmatched: 2, Sample: []string{"4bXk2L0kzPz9rxy", "Ünï\""},
+	}
 	f.ok(f.s.AgentSeen(ctx, a))
 	got, err := f.s.Agent(ctx, f.provider)
 	f.ok(err)

@@ -30,6 +30,7 @@
 //   - a group that a message names twice counts once;
 //   - rows of a breakdown have no counters of zero, and their keys are in the
 //     order of bytes;
+//   - counters by time equal a recount of the events and exchanges, too;
 //   - limits hold while the clock steps back by less than two hours.
 package storetest
 
@@ -144,6 +145,10 @@ func Run(t *testing.T, e Engine) {
 		{"Transcripts", testTranscripts},
 		{"DailyStats", testDailyStats},
 		{"Breakdown", testBreakdown},
+		{"Times", testTimes},
+		{"TimesReclassify", testTimesReclassify},
+		{"SampleDepth", testSampleDepth},
+		{"PruneTimes", testPruneTimes},
 		{"BreakdownReclassify", testBreakdownReclassify},
 		{"BreakdownCancel", testBreakdownCancel},
 		{"Webhooks", testWebhooks},
