@@ -25,6 +25,7 @@ need opendkim opendkim
 need opendkim-tools opendkim-testmsg
 need python3-dkim dkimverify
 need procps pgrep
+need strace strace
 need sasl2-bin saslpasswd2
 ls /usr/lib/*/sasl2/libplain.so >/dev/null 2>&1 || missing="$missing libsasl2-modules"
 need chromium chromium
