@@ -48,6 +48,7 @@ type settings struct {
 	RetrySchedule        string          `help:"Pauses before each retry of a relay." default:"1h,2h,3h,4h,5h" placeholder:"LIST"`
 	Roles                []string        `help:"What this node does: api, send, bounce, track, webhook, submission, dash, or all." default:"all"`
 	Sessions             int             `help:"SMTP sessions per provider." default:"20"`
+	RelayMemory          int             `help:"Memory for messages being relayed and their files, in MiB; large ones wait for room in it." default:"128"`
 	Grace                time.Duration   `help:"How long a stop waits for messages in flight." default:"20s"`
 	Lease                time.Duration   `help:"After this long a message whose worker died is due again, on PostgreSQL." default:"2m"`
 	RetainMessages       time.Duration   `help:"How long finished messages are kept with their contents; 0 for ever." default:"2160h"`
@@ -78,7 +79,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 			CreateRole: s.OIDCCreateRole, Groups: s.OIDCGroups, GroupsClaim: s.OIDCGroupsClaim, Only: s.OIDCOnly,
 		},
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
-		Sessions: s.Sessions, Grace: s.Grace, Lease: s.Lease,
+		Sessions: s.Sessions, RelayMemory: s.RelayMemory, Grace: s.Grace, Lease: s.Lease,
 		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},
 		Log:       e.log, Version: version,
 	}

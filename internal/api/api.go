@@ -54,6 +54,7 @@ type API struct {
 	router *router
 	huma   huma.API
 	keys   *keyCache
+	heads  store.Heads
 
 	used     usage
 	throttle throttle
@@ -77,7 +78,7 @@ func New(cfg Config) *API {
 	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	config.DefaultFormat = "application/json"
 	config.Components.SecuritySchemes = securitySchemes()
-	a := &API{cfg: cfg, router: &router{ServeMux: http.NewServeMux()}, keys: newKeyCache(cfg.Store), cursors: newPageCursors()}
+	a := &API{cfg: cfg, router: &router{ServeMux: http.NewServeMux()}, keys: newKeyCache(cfg.Store), heads: store.Heads{Queue: cfg.Store}, cursors: newPageCursors()}
 	a.used.last, a.throttle.buckets = map[int64]time.Time{}, map[int64]bucket{}
 	config.Servers = []*huma.Server{{URL: cfg.PublicURL}}
 	config.Info.Description = aboutAPI

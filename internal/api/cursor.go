@@ -97,7 +97,7 @@ func (a *API) withMessages(ctx context.Context, all []waypost.Event) ([]foundEve
 		m := messages[all[i].Message] // none when past its retention
 		head, ok := heads[m.Content]
 		if !ok && !m.ID.IsZero() {
-			c, err := a.cfg.Store.Content(ctx, m.Content)
+			c, err := a.heads.Get(ctx, m.Content)
 			if err != nil && !isNotFound(err) {
 				return nil, fmt.Errorf("read the content of message %s: %w", m.ID, err)
 			}
@@ -121,12 +121,9 @@ func (a *API) withContents(ctx context.Context, all []waypost.Message) ([]foundM
 		c, ok := contents[all[i].Content]
 		if !ok {
 			var err error
-			c, err = a.cfg.Store.Content(ctx, all[i].Content)
+			c, err = a.heads.Get(ctx, all[i].Content)
 			if err != nil && !isNotFound(err) { // may be past its retention
 				return nil, fmt.Errorf("read the content of message %s: %w", all[i].ID, err)
-			}
-			for j := range c.Attachments {
-				c.Attachments[j].Data = nil
 			}
 			contents[all[i].Content] = c
 			if size += len(c.HTML) + len(c.Text) + len(c.AMP); size > mostListed {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
-	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -214,7 +214,7 @@ func (a *API) submission(ctx context.Context, body *[]byte, needTemplate bool) (
 	message, err := decode[EmailMessage](*body)
 	large := len(*body) > largeCall
 	if *body = nil; large {
-		runtime.GC() // the text of large files goes before more is made of them
+		debug.FreeOSMemory() // the text of large files goes before more is made of them
 	}
 	if err != nil {
 		return nil, err

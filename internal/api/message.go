@@ -148,7 +148,7 @@ func (a *API) trail(ctx context.Context, id string) (store.Trail, waypost.Conten
 	if err != nil {
 		return t, waypost.Content{}, fmt.Errorf("read message %s: %w", id, err)
 	}
-	c, err := a.cfg.Store.Content(ctx, t.Message.Content)
+	c, err := a.heads.Get(ctx, t.Message.Content)
 	if err != nil && !isNotFound(err) { // content may be past its retention
 		return t, c, fmt.Errorf("read the content of message %s: %w", id, err)
 	}

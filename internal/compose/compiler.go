@@ -37,7 +37,14 @@ func NewCompiler(budget int) *Compiler {
 
 // Prepare is [Prepare].
 func (c *Compiler) Prepare(content *waypost.Content) (*Prepared, error) {
-	return prepare(content, c.parse)
+	return prepare(content, c.parse, nil)
+}
+
+// PrepareParts is [Prepare] for a content whose attachments have no bytes yet:
+// files gives them one after the other, so that they are in memory one at a
+// time.
+func (c *Compiler) PrepareParts(content *waypost.Content, files func() ([]byte, error)) (*Prepared, error) {
+	return prepare(content, c.parse, files)
 }
 
 // parse is [merge.Parse]. A source that does not parse is not remembered: its

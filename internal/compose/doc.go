@@ -8,7 +8,8 @@
 // recipient: attachments, the AMP part, From, Reply-To and the customer's own
 // fields. [Prepared.Message] then makes one message, in the order of D-23:
 // merge, pre-header, tracking, header, MIME, DKIM. The result is a [Signed],
-// whose bytes nothing changes after the signature.
+// whose bytes nothing changes after the signature. It is in pieces, so that large
+// attachments are in memory once for all messages of a content.
 //
 // The same content, message, options and time give the same bytes: nothing is
 // read from a clock or a random source. The one exception is an attachment

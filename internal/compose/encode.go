@@ -20,6 +20,9 @@ const (
 // and 6.8).
 const maxLine = 76
 
+// perLine is how many bytes a line of base64 stands for.
+const perLine = maxLine / 4 * 3
+
 // canonical gives a text valid UTF-8 and CRLF line ends, in place of LF or a
 // lone CR. It returns the text itself when nothing is to be done.
 func canonical(text []byte) []byte {
@@ -137,7 +140,6 @@ func appendQuotedPrintable(dst, text []byte) []byte {
 // appendBase64 encodes in lines of 76 characters (RFC 2045, section 6.8),
 // without a line end behind the last.
 func appendBase64(dst, data []byte) []byte {
-	const perLine = maxLine / 4 * 3
 	dst = slices.Grow(dst, len(data)*4/3+len(data)/perLine*2+8)
 	for len(data) > perLine {
 		dst = base64.StdEncoding.AppendEncode(dst, data[:perLine])

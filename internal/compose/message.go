@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,14 +35,22 @@ type Options struct {
 
 // Signed is a finished message with its envelope. The zero Signed is empty.
 type Signed struct {
-	bytes    []byte
+	pieces   [][]byte
+	own      int
 	envelope waypost.Envelope
 	eightBit bool
 }
 
-// Bytes is the message with CRLF line ends, not dot-stuffed. Callers must not
-// change it: a signature covers it.
-func (s Signed) Bytes() []byte { return slices.Clip(s.bytes) }
+// Pieces is the message with CRLF line ends, not dot-stuffed. Large attachments
+// are pieces that all messages of the content share. None ends between CR and
+// LF. Callers must not change them: a signature covers them.
+func (s Signed) Pieces() [][]byte { return s.pieces }
+
+// Own is how many bytes of the pieces are this message's alone.
+func (s Signed) Own() int { return s.own }
+
+// Bytes is the message in one piece, made anew by each call.
+func (s Signed) Bytes() []byte { return bytes.Join(s.pieces, nil) }
 
 // EightBit tells whether the header holds raw UTF-8, which only a relay with
 // SMTPUTF8 may be given (RFC 6531). Bodies never have eight-bit octets.
@@ -90,17 +97,23 @@ func (p *Prepared) compose(m *waypost.Message, o *Options) (s Signed, merged ren
 	}
 
 	// 5. MIME: Content-* fields, the empty line and the body.
-	message := p.body(&r).append(f.buf, m.ID)
-	if !bytes.HasSuffix(message, crlf) {
-		message = append(message, crlf...)
+	w := writer{buf: f.buf}
+	p.body(&r).write(&w, m.ID)
+	if !w.endsLine() {
+		w.buf = append(w.buf, crlf...)
 	}
 
-	// 6. DKIM, last.
-	s = Signed{bytes: message, envelope: around, eightBit: p.eightBit || f.eightBit}
-	if len(o.Signers) > 0 {
-		s.bytes, err = dkim.Sign(nil, message, o.Now, o.Signers...)
+	// 6. DKIM, last: its fields are the first piece.
+	s = Signed{pieces: w.pieces(make([][]byte, 1, 2+2*len(w.shared))), own: len(w.buf), envelope: around, eightBit: p.eightBit || f.eightBit}
+	if len(o.Signers) == 0 {
+		s.pieces = s.pieces[1:]
+		return s, merged, nil
 	}
-	return s, merged, err
+	if s.pieces[0], err = dkim.Fields(nil, s.pieces[1:], o.Now, o.Signers...); err != nil {
+		return Signed{}, merged, err
+	}
+	s.own += len(s.pieces[0])
+	return s, merged, nil
 }
 
 // maxSubject bounds a subject after its merge, in characters (D-4). A longer
@@ -261,17 +274,18 @@ func (p *Prepared) body(r *rendered) *part {
 	return root
 }
 
-// room is a guess at the size of the message.
+// room is a guess at the size of a message's own bytes.
 func (p *Prepared) room(r *rendered) int {
-	n := 2048 + len(p.amp) + (len(r.html)+len(r.text))*5/4 + 2*len(r.subject)
+	n := 2048 + (len(r.html)+len(r.text))*5/4 + 2*len(r.subject)
 	for _, h := range p.own {
 		n += len(h.field)
 	}
-	for _, part := range p.inline {
-		n += 64 + len(part)
-	}
-	for _, part := range p.files {
-		n += 64 + len(part)
+	for _, parts := range [][][]byte{{p.amp}, p.inline, p.files} {
+		for _, part := range parts {
+			if n += 64; len(part) < shareFrom {
+				n += len(part)
+			}
+		}
 	}
 	return n
 }

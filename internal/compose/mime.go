@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strconv"
 
@@ -17,6 +18,42 @@ type part struct {
 	multi bool
 }
 
+// shareFrom is from how many bytes on a part that many messages have in common
+// is not copied into each.
+const shareFrom = 16 << 10
+
+// writer gathers a message: what is its own in one buffer, and between, by
+// where they belong, the parts that it shares with others.
+type writer struct {
+	buf    []byte
+	shared []inset
+}
+
+// inset is a shared part before the byte at an index of the buffer.
+type inset struct {
+	at   int
+	part []byte
+}
+
+// pieces is the message in order, behind what is given.
+func (w *writer) pieces(out [][]byte) [][]byte {
+	done := 0
+	for _, s := range w.shared {
+		out = append(out, w.buf[done:s.at:s.at], s.part)
+		done = s.at
+	}
+	return append(out, w.buf[done:len(w.buf):len(w.buf)])
+}
+
+// endsLine tells whether the message ends with a line end.
+func (w *writer) endsLine() bool {
+	last := w.buf
+	if n := len(w.shared); n > 0 && w.shared[n-1].at == len(w.buf) {
+		last = w.shared[n-1].part
+	}
+	return bytes.HasSuffix(last, crlf)
+}
+
 func multipart(kind string, kids ...*part) *part {
 	return &part{media: "multipart/" + kind, kids: kids, multi: true}
 }
@@ -27,18 +64,28 @@ func (p *part) add(ready [][]byte) {
 	}
 }
 
-// append writes the tree: Content-* fields, empty line, body.
-func (p *part) append(dst []byte, id waypost.UUID) []byte {
+// write writes the tree: Content-* fields, empty line, body.
+// The root is the message's own in any case: it ends the header.
+func (p *part) write(w *writer, id waypost.UUID) {
+	if p.ready != nil {
+		w.buf = append(w.buf, p.ready...)
+		return
+	}
 	n := 0
-	return p.appendTo(dst, id, &n)
+	p.writeTo(w, id, &n)
 }
 
-func (p *part) appendTo(dst []byte, id waypost.UUID, n *int) []byte {
+func (p *part) writeTo(w *writer, id waypost.UUID, n *int) {
 	switch {
+	case len(p.ready) >= shareFrom:
+		w.shared = append(w.shared, inset{len(w.buf), p.ready})
+		return
 	case p.ready != nil:
-		return append(dst, p.ready...)
+		w.buf = append(w.buf, p.ready...)
+		return
 	case !p.multi:
-		return appendText(dst, p.media, p.text)
+		w.buf = appendText(w.buf, p.media, p.text)
+		return
 	}
 	*n++
 	var stack [48]byte
@@ -47,23 +94,23 @@ func (p *part) appendTo(dst []byte, id waypost.UUID, n *int) []byte {
 	boundary = append(boundary, '_')
 	boundary = strconv.AppendInt(boundary, int64(*n), 10)
 
-	dst = append(dst, "Content-Type: "...)
-	dst = append(dst, p.media...)
+	w.buf = append(w.buf, "Content-Type: "...)
+	w.buf = append(w.buf, p.media...)
 	if p.media == "multipart/related" { // RFC 2387, section 3.1
-		dst = append(dst, `; type="text/html"`...)
+		w.buf = append(w.buf, `; type="text/html"`...)
 	}
-	dst = append(dst, ";\r\n boundary=\""...)
-	dst = append(dst, boundary...)
-	dst = append(dst, "\"\r\n"...)
+	w.buf = append(w.buf, ";\r\n boundary=\""...)
+	w.buf = append(w.buf, boundary...)
+	w.buf = append(w.buf, "\"\r\n"...)
 	for _, kid := range p.kids {
-		dst = append(dst, "\r\n--"...)
-		dst = append(dst, boundary...)
-		dst = append(dst, crlf...)
-		dst = kid.appendTo(dst, id, n)
+		w.buf = append(w.buf, "\r\n--"...)
+		w.buf = append(w.buf, boundary...)
+		w.buf = append(w.buf, crlf...)
+		kid.writeTo(w, id, n)
 	}
-	dst = append(dst, "\r\n--"...)
-	dst = append(dst, boundary...)
-	return append(dst, "--"...)
+	w.buf = append(w.buf, "\r\n--"...)
+	w.buf = append(w.buf, boundary...)
+	w.buf = append(w.buf, "--"...)
 }
 
 // appendText writes a text part in the encoding that suits it.

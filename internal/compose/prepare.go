@@ -28,7 +28,7 @@ type Prepared struct {
 
 	tracking tracking
 
-	size, templates int // bytes held; bytes of template source
+	size, shared, templates int // bytes held, those of them in pieces of messages; bytes of template source
 }
 
 // ownHeader is a field of the customer's as it is written.
@@ -51,9 +51,11 @@ func (e *TemplateError) Error() string {
 // Prepare compiles a content. The error is a *TemplateError, a *HeaderError,
 // or one that names the address that is none. Of c the Variables are kept,
 // which must not change any more.
-func Prepare(c *waypost.Content) (*Prepared, error) { return prepare(c, merge.Parse) }
+func Prepare(c *waypost.Content) (*Prepared, error) { return prepare(c, merge.Parse, nil) }
 
-func prepare(c *waypost.Content, parse func(string) (*merge.Template, error)) (*Prepared, error) {
+// prepare takes the bytes of the attachments from files, one after the other,
+// unless it is nil.
+func prepare(c *waypost.Content, parse func(string) (*merge.Template, error), files func() ([]byte, error)) (*Prepared, error) {
 	if err := CheckHeaders(c.Headers); err != nil {
 		return nil, err
 	}
@@ -71,8 +73,14 @@ func prepare(c *waypost.Content, parse func(string) (*merge.Template, error)) (*
 		p.amp = appendText(nil, "text/x-amp-html", []byte(c.AMP))
 	}
 	for i := range c.Attachments {
-		a := &c.Attachments[i]
-		part, err := encodeAttachment(a, c.HTML != "")
+		a := c.Attachments[i]
+		var err error
+		if files != nil {
+			if a.Data, err = files(); err != nil {
+				return nil, fmt.Errorf("attachment %d: %w", i+1, err)
+			}
+		}
+		part, err := encodeAttachment(&a, c.HTML != "")
 		if err != nil {
 			return nil, fmt.Errorf("attachment %d: %w", i+1, err)
 		}
@@ -183,11 +191,12 @@ func (p *Prepared) measure(c *waypost.Content) {
 	for _, h := range p.own {
 		n += 64 + len(h.name) + len(h.field)
 	}
-	for _, part := range p.inline {
-		n += 24 + len(part)
-	}
-	for _, part := range p.files {
-		n += 24 + len(part)
+	for _, parts := range [][][]byte{p.inline, p.files} {
+		for _, part := range parts {
+			if n += 24 + len(part); len(part) >= shareFrom {
+				p.shared += len(part)
+			}
+		}
 	}
 	p.size = n + sizeOf(p.variables)
 }
@@ -212,3 +221,10 @@ func sizeOf(v any) int {
 
 // Size is about the number of bytes that p holds, for the bound of a cache.
 func (p *Prepared) Size() int { return p.size }
+
+// Shared is how many bytes of Size are pieces of every message, which a message
+// does not hold a second time.
+func (p *Prepared) Shared() int { return p.shared }
+
+// EncodedSize is how many bytes so many of an attachment become in a message.
+func EncodedSize(n int) int { return (n+2)/3*4 + n/perLine*2 + 8 }

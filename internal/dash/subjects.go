@@ -14,7 +14,7 @@ import (
 // subjects remembers what lists show of contents: a content may hold large
 // attachments, and is never changed.
 type subjects struct {
-	store store.Queue
+	heads store.Heads
 	known *lru.Cache[waypost.UUID, heading]
 }
 
@@ -30,7 +30,7 @@ func newSubjects(s store.Queue) *subjects {
 	if err != nil {
 		panic("BUG: size of the cache of subjects: " + err.Error())
 	}
-	return &subjects{s, known}
+	return &subjects{store.Heads{Queue: s}, known}
 }
 
 // of gives the heading of a content. Callers have read a message of the
@@ -39,7 +39,7 @@ func (s *subjects) of(ctx context.Context, id waypost.UUID) (heading, error) {
 	if h, ok := s.known.Get(id); ok {
 		return h, nil
 	}
-	c, err := s.store.Content(ctx, id)
+	c, err := s.heads.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return heading{Gone: true}, nil
 	}

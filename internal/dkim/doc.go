@@ -5,9 +5,11 @@
 // # Signing
 //
 // [Sign] takes a complete message with CRLF line ends and returns it with one
-// DKIM-Signature field per [Signer] in front. In order: the line ends are
-// checked, the header is cut into fields, the relaxed body is hashed once, the
-// signed fields are canonicalised once, and each signer then adds its own
+// [Sign] takes a complete message with CRLF line ends and returns it with one
+// DKIM-Signature field per [Signer] in front; [Fields] gives these fields alone,
+// for a message in pieces that nobody puts together. In order: the line ends
+// are checked, the header is cut into fields, the relaxed body is hashed once,
+// the signed fields are canonicalised once, and each signer then adds its own
 // field to that and signs the SHA-256 of the whole. Nothing is read from the
 // clock or from a random source: the same message, keys and time give the same
 // bytes.

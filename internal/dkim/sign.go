@@ -35,34 +35,57 @@ func (s Signer) Sign(dst, message []byte, now time.Time) ([]byte, error) {
 }
 
 // Sign appends the message to dst with one DKIM-Signature field per signer in
-// front, the first signer's on top, and returns the extended slice. now
-// becomes the t= tag (seconds). dst and message must not overlap; message is
-// not changed or kept. The message needs CRLF line ends, an empty line after
-// the header and one From field: ErrLineEnds, ErrHeader and ErrFrom say which
-// is missing. On error the result is nil.
+// front, the first signer's on top, and returns the extended slice. It is
+// [Fields] for a message in one piece; dst and message must not overlap.
 func Sign(dst, message []byte, now time.Time, signers ...Signer) ([]byte, error) {
+	dst, err := Fields(slices.Grow(dst, len(message)+fieldRoom*len(signers)), [][]byte{message}, now, signers...)
+	if err != nil {
+		return nil, err
+	}
+	return append(dst, message...), nil
+}
+
+// Fields appends to dst the DKIM-Signature fields that go in front of a
+// message, one per signer, and returns the extended slice. The message may come
+// in pieces: the first holds the whole header and its empty line, and none ends
+// between CR and LF. No piece is changed or kept. now becomes the t= tag
+// (seconds). The message needs CRLF line ends, an empty line after the header
+// and one From field: ErrLineEnds, ErrHeader and ErrFrom say which is missing.
+// On error the result is nil.
+func Fields(dst []byte, message [][]byte, now time.Time, signers ...Signer) ([]byte, error) {
 	if err := checkSigners(signers, now); err != nil {
 		return nil, fmt.Errorf("sign message: %w", err)
 	}
+	if len(message) == 0 {
+		return nil, fmt.Errorf("sign message: %w: the message is empty", ErrHeader)
+	}
 	var stack [48]field
-	fields, body, err := splitMessage(stack[:0], message)
+	fields, body, err := splitMessage(stack[:0], message[0])
 	if err != nil {
 		return nil, fmt.Errorf("sign message: %w", err)
+	}
+	for _, piece := range message[1:] {
+		if err := checkLineEnds(piece); err != nil {
+			return nil, fmt.Errorf("sign message: a later piece: %w", err)
+		}
 	}
 	names, header, err := canonicalHeader(fields)
 	if err != nil {
 		return nil, fmt.Errorf("sign message: %w", err)
 	}
-	bodyHash := hashBody(body)
-	// 512 bytes of base64 for RSA-3072, the rest for tags and names.
-	dst = slices.Grow(dst, len(message)+1024*len(signers))
+	bodyHash := hashBody(body, message[1:]...)
+	dst = slices.Grow(dst, fieldRoom*len(signers))
 	for _, s := range signers {
 		if dst, err = s.appendField(dst, header, names, bodyHash, now); err != nil {
 			return nil, fmt.Errorf("sign message for %s: %w", s.Domain, err)
 		}
 	}
-	return append(dst, message...), nil
+	return dst, nil
 }
+
+// fieldRoom is about the size of a DKIM-Signature field: 512 bytes of base64
+// for RSA-3072, the rest for tags and names.
+const fieldRoom = 1024
 
 func checkSigners(signers []Signer, now time.Time) error {
 	if len(signers) == 0 || len(signers) > maxSigners {

@@ -36,14 +36,17 @@ type Draft struct {
 // message, CSDropped for those refused, and a queue row for the others, due
 // now. It returns after the commit; an error means that nothing was stored.
 func (d *Door) Accept(ctx context.Context, content waypost.Content, drafts []Draft, now time.Time) error {
-	return d.AcceptOnce(ctx, content, drafts, nil, now)
+	return d.AcceptOnce(ctx, content, nil, drafts, nil, now)
 }
 
 // AcceptOnce is Accept, and stores the answer to an idempotency key with the
-// rest unless replay is nil: store.ErrExists when the key has one.
-func (d *Door) AcceptOnce(ctx context.Context, content waypost.Content, drafts []Draft, replay *store.Replay, now time.Time) error {
+// rest unless replay is nil: store.ErrExists when the key has one. Encoded is
+// the content as store.EncodeContent gives it when its attachments have no
+// bytes any longer.
+func (d *Door) AcceptOnce(ctx context.Context, content waypost.Content, encoded []byte, drafts []Draft, replay *store.Replay, now time.Time) error {
 	a := store.Acceptance{
 		Content:  content,
+		Encoded:  encoded,
 		Replay:   replay,
 		Messages: make([]waypost.Message, 0, len(drafts)),
 		Events:   make([]waypost.Event, 0, len(drafts)),

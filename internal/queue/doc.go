@@ -20,9 +20,10 @@
 // No transaction is open while SMTP is spoken. A message whose worker died is
 // due again when its lease ends; a lease is renewed while a relay takes long.
 //
-// Memory is bounded by the number of messages in flight per provider, by the
-// bytes being composed at one time, and by the bytes of the content cache,
-// not by the length of the queue.
+// Memory is bounded by the bytes of messages that are made and sent at one time,
+// by the bytes of large files of the contents in use, which their messages
+// share, and by the bytes of the content cache, not by the length of the queue.
+// Large messages wait for room; small ones never wait for large ones.
 //
 // # Stopping
 //

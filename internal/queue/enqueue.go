@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -73,7 +74,8 @@ func (r *Refused) Error() string { return r.Field + ": " + r.Message }
 const MaxMessages = 10_000
 
 // Enqueue stores a submission and answers for each of its recipients, in
-// order. It returns after everything is on disk. The error is a *Refused when
+// order. It returns after everything is on disk; s has no large attachments any
+// longer then. The error is a *Refused when
 // the caller must change something, and store.ErrExists when the key of its
 // Replay is live already; nothing is stored then.
 func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) {
@@ -97,7 +99,15 @@ func (q *Queue) Enqueue(ctx context.Context, s *Submission) ([]Accepted, error) 
 			return nil, fmt.Errorf("write the answer: %w", err)
 		}
 	}
-	if err := q.cfg.Door.AcceptOnce(ctx, p.content, p.drafts, s.Replay, now); err != nil {
+	var encoded []byte
+	if !small {
+		if encoded, err = store.EncodeContent(&p.content); err != nil {
+			return nil, err
+		}
+		s.Content.Attachments, p.content.Attachments = nil, nil
+		debug.FreeOSMemory() // the database is about to have a copy of its own
+	}
+	if err := q.cfg.Door.AcceptOnce(ctx, p.content, encoded, p.drafts, s.Replay, now); err != nil {
 		return nil, err
 	}
 	if small {

@@ -6,8 +6,6 @@ import (
 	"net"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/compose"
 	"github.com/waypost-mail/waypost/internal/ingest"
@@ -36,7 +34,7 @@ type Config struct {
 	Lease         time.Duration // default 2 minutes (D-21)
 	UnknownWindow time.Duration // wait for the agent's evidence, default 2 minutes (D-20)
 	Grace         time.Duration // for what is in flight when stopping, default 20 seconds
-	ComposeBytes  int64         // composed at one time, default 64 MiB
+	RelayBytes    int64         // messages being relayed and the files of their contents, default 128 MiB
 	CacheBytes    int           // content cache, default 32 MiB
 }
 
@@ -61,8 +59,8 @@ func (c *Config) defaults() {
 	defTime(&c.Lease, 2*time.Minute)
 	defTime(&c.UnknownWindow, 2*time.Minute)
 	defTime(&c.Grace, 20*time.Second)
-	if c.ComposeBytes <= 0 {
-		c.ComposeBytes = 64 << 20
+	if c.RelayBytes <= 0 {
+		c.RelayBytes = 128 << 20
 	}
 }
 
@@ -78,7 +76,7 @@ type Queue struct {
 	contents  *contents
 	compiler  *compose.Compiler
 	domains   *domains
-	composing *semaphore.Weighted
+	composing *composing
 	held      *held
 }
 
@@ -93,10 +91,10 @@ func New(cfg Config) *Queue {
 		paused:    &pauses{},
 		pools:     newPools(cfg.Store),
 		relays:    newRelays(&cfg),
-		contents:  newContents(cfg.Store, compiler, cfg.CacheBytes),
+		contents:  newContents(cfg.Store, compiler, cfg.CacheBytes, cfg.RelayBytes/2),
 		compiler:  compiler,
 		domains:   newDomains(cfg.Store, cfg.Box),
-		composing: semaphore.NewWeighted(cfg.ComposeBytes),
+		composing: newComposing(cfg.RelayBytes / 2),
 		held:      newHeld(),
 	}
 }

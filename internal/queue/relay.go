@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -109,32 +108,29 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable, trace *s
 	} else if null {
 		return smtp.Reply{}, &notReady{drop: waypost.DropNullMX, err: errors.New(nullMXText(c.Message.Recipient))}
 	}
-	prepared, err := q.contents.get(ctx, c.Message.Content)
+	prepared, done, err := q.contents.get(ctx, c.Message.Content)
 	if err != nil {
 		return smtp.Reply{}, soon(err)
 	}
-	weight := min(int64(4*prepared.Size()+16<<10), q.cfg.ComposeBytes)
-	if err := q.composing.Acquire(ctx, weight); err != nil {
-		return smtp.Reply{}, soon(context.Cause(ctx))
+	defer done()
+	room, err := q.composing.take(ctx, prepared)
+	if err != nil {
+		return smtp.Reply{}, soon(err)
 	}
-	defer q.composing.Release(weight)
-	if weight == q.cfg.ComposeBytes {
-		// Such messages go one at a time: the one before must not be in memory
-		// beside it. A collection costs little against their signature.
-		defer runtime.GC()
-	}
+	defer room.free()
 	signed, err := prepared.Message(&c.Message, compose.Options{
 		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
 	})
 	if err != nil {
 		return smtp.Reply{}, &notReady{drop: waypost.DropUnrenderable, err: fmt.Errorf("render: %w", err)}
 	}
+	room.keep(signed.Own())
 	envelope := signed.Envelope()
 	return r.pool.Send(ctx, smtp.Envelope{
 		From: envelope.ReturnPath.String(), To: envelope.Recipient, SMTPUTF8: signed.EightBit(),
 		ENVID: c.Message.ID.String(), ORCPT: envelope.Recipient, // D-44
 		Trace: trace,
-	}, signed.Bytes())
+	}, signed.Pieces()...)
 }
 
 func (q *Queue) schedule(r *relay) waypost.RetrySchedule {

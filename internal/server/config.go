@@ -52,6 +52,7 @@ type Config struct {
 	RetrySchedule        waypost.RetrySchedule
 	Roles                []string      // of api, send, bounce, track, webhook, submission, dash; or all
 	Sessions             int           // SMTP sessions per provider, 0: 20
+	RelayMemory          int           // MiB for messages being relayed and their files, 0: 128
 	Grace                time.Duration // for what is in flight when stopping, 0: 20 s
 	Lease                time.Duration // of a claimed message (D-21), 0: 2 minutes
 	Retention            Retention
@@ -95,6 +96,9 @@ func (c *Config) Check() error {
 		if err := waypost.CheckDomain(c.BounceHost); err != nil {
 			bad = append(bad, fmt.Errorf("bounce-host: %q %w", c.BounceHost, err))
 		}
+	}
+	if c.RelayMemory < 0 || c.RelayMemory > 0 && c.RelayMemory < 16 || c.RelayMemory > 1<<20 {
+		bad = append(bad, errors.New("relay-memory: must be 16 to 1048576 MiB"))
 	}
 	if c.Lease != 0 && (c.Lease < 10*time.Second || c.Lease > time.Hour) {
 		bad = append(bad, errors.New("lease: must be 10s to 1h; on PostgreSQL the mail of a node that died waits for it"))

@@ -131,7 +131,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	}
 	q := queue.New(queue.Config{
 		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
-		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, Grace: c.Grace, Lease: c.Lease,
+		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, RelayBytes: int64(c.RelayMemory) << 20, Grace: c.Grace, Lease: c.Lease,
 		Track: trackingSite(c, keys),
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)

@@ -8,11 +8,13 @@ import (
 )
 
 // Send runs one transaction: one message to one recipient. The body has CRLF
-// line ends; it is dot-stuffed here while it is written. The reply is that of
+// line ends and may come in pieces, none of which ends between CR and LF, so
+// that what many messages share need not be copied for each. It is dot-stuffed
+// here while it is written. The reply is that of
 // the final dot, or on failure the one that refused. A failure is an *Error. The
 // session stays usable after a refusal and not after a lost connection, a 421, a
 // protocol error or a cancelled context (see Usable).
-func (c *Client) Send(ctx context.Context, env Envelope, body []byte) (Reply, error) {
+func (c *Client) Send(ctx context.Context, env Envelope, body ...[]byte) (Reply, error) {
 	r, e := c.send(ctx, &env, body)
 	if e == nil {
 		return r, nil
@@ -23,7 +25,7 @@ func (c *Client) Send(ctx context.Context, env Envelope, body []byte) (Reply, er
 	return r, e
 }
 
-func (c *Client) send(ctx context.Context, env *Envelope, body []byte) (Reply, *Error) {
+func (c *Client) send(ctx context.Context, env *Envelope, body [][]byte) (Reply, *Error) {
 	if c.broken {
 		return Reply{}, died(StageMail, ErrUnusable)
 	}
@@ -54,7 +56,7 @@ func (c *Client) pipelines() bool { return c.ext.Pipelining && !c.stepwise }
 
 // transact is envelope, body, final reply. The parts are apart so that the next
 // envelope could one day travel with the body.
-func (c *Client) transact(env *Envelope, body []byte) (Reply, *Error) {
+func (c *Client) transact(env *Envelope, body [][]byte) (Reply, *Error) {
 	if e := c.unsolicited(); e != nil {
 		return Reply{}, e
 	}
@@ -95,7 +97,7 @@ func (c *Client) unsolicited() *Error {
 
 // envelopeAtOnce sends RSET if due, MAIL, RCPT and DATA in one write and reads
 // the answers in order (RFC 2920). The first refusal is the verdict.
-func (c *Client) envelopeAtOnce(env *Envelope, body []byte) *Error {
+func (c *Client) envelopeAtOnce(env *Envelope, body [][]byte) *Error {
 	reset := c.open
 	e := c.write(StageMail, func(w *bufio.Writer) {
 		if reset {
@@ -133,7 +135,7 @@ func (c *Client) envelopeAtOnce(env *Envelope, body []byte) *Error {
 }
 
 // envelopeByStep waits for every answer; after a refusal nothing more is sent.
-func (c *Client) envelopeByStep(env *Envelope, body []byte) *Error {
+func (c *Client) envelopeByStep(env *Envelope, body [][]byte) *Error {
 	if c.open {
 		if e := c.line(StageRset, "RSET"); e != nil {
 			return e
@@ -208,33 +210,45 @@ func first(errs ...*Error) *Error {
 	return nil
 }
 
-// writeStuffed writes body with every leading dot doubled and the final dot
-// behind it (RFC 5321 section 4.5.2). Errors stay in w until it is flushed.
-func writeStuffed(w *bufio.Writer, body []byte) {
-	crlf := []byte("\r\n")
-	end := "\r\n.\r\n"
-	if len(body) == 0 || bytes.HasSuffix(body, crlf) {
-		end = ".\r\n"
+// writeStuffed writes the pieces of a body with every leading dot doubled and
+// the final dot behind them (RFC 5321 section 4.5.2). Errors stay in w until it
+// is flushed.
+func writeStuffed(w *bufio.Writer, body [][]byte) {
+	start := true // of a line
+	for _, piece := range body {
+		if len(piece) == 0 {
+			continue
+		}
+		if start && piece[0] == '.' {
+			_ = w.WriteByte('.')
+		}
+		writeInner(w, piece)
+		start = bytes.HasSuffix(piece, crlf)
 	}
-	if len(body) > 0 && body[0] == '.' {
-		_ = w.WriteByte('.')
+	if !start {
+		_, _ = w.Write(crlf)
 	}
-	dot := []byte("\r\n.")
+	_, _ = w.WriteString(".\r\n")
+}
+
+// writeInner writes a piece and doubles the dots behind the line ends in it.
+func writeInner(w *bufio.Writer, piece []byte) {
 	for {
-		i := bytes.Index(body, dot)
+		i := bytes.Index(piece, lineDot)
 		if i < 0 {
 			break
 		}
-		_, _ = w.Write(body[:i+len(dot)])
+		_, _ = w.Write(piece[:i+len(lineDot)])
 		_ = w.WriteByte('.')
-		body = body[i+len(dot):]
+		piece = piece[i+len(lineDot):]
 	}
-	_, _ = w.Write(body)
-	_, _ = w.WriteString(end)
+	_, _ = w.Write(piece)
 }
 
-// bareNewline reports whether some CR is not followed by LF or some LF not
-// preceded by CR. Such a body is how messages are smuggled.
+var crlf, lineDot = []byte("\r\n"), []byte("\r\n.")
+
+// bareNewline reports whether in a piece of a body some CR is not followed by LF
+// or some LF not preceded by CR. Such a body is how messages are smuggled.
 func bareNewline(body []byte) bool {
 	pairs := 0
 	for rest := body; ; pairs++ {

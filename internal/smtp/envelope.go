@@ -2,6 +2,7 @@ package smtp
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -9,7 +10,7 @@ import (
 const maxPath = 512 // bytes of an address; RFC 5321 section 4.5.3.1.3 asks servers for 256
 
 // admit refuses what must not or cannot be written, before anything is.
-func (c *Client) admit(env *Envelope, body []byte) *Error {
+func (c *Client) admit(env *Envelope, body [][]byte) *Error {
 	if bad := badPath(env.From); bad != "" {
 		return local(StageMail, 553, "5.1.7", "sender address "+bad, ErrBadAddress)
 	}
@@ -26,17 +27,21 @@ func (c *Client) admit(env *Envelope, body []byte) *Error {
 		return local(StageMail, 552, "5.3.4",
 			fmt.Sprintf("message of %d bytes is over the relay's limit of %d", size, c.ext.Size), ErrTooLarge)
 	}
-	if bareNewline(body) {
+	if slices.ContainsFunc(body, bareNewline) {
 		return &Error{Stage: StageData, Class: ClassDataFailed, Permanent: true, Err: ErrBareNewline}
 	}
 	return nil
 }
 
-func (env *Envelope) size(body []byte) int {
+func (env *Envelope) size(body [][]byte) int {
 	if env.Size > 0 {
 		return env.Size
 	}
-	return len(body)
+	n := 0
+	for _, piece := range body {
+		n += len(piece)
+	}
+	return n
 }
 
 func (c *Client) needsUTF8(env *Envelope) bool {
@@ -55,7 +60,7 @@ func badPath(addr string) string {
 }
 
 // mailLine is the MAIL command with the parameters the server understands.
-func (c *Client) mailLine(env *Envelope, body []byte) string {
+func (c *Client) mailLine(env *Envelope, body [][]byte) string {
 	var b strings.Builder
 	b.WriteString("MAIL FROM:<")
 	b.WriteString(env.From)
@@ -64,7 +69,7 @@ func (c *Client) mailLine(env *Envelope, body []byte) string {
 		b.WriteString(" SIZE=")
 		b.WriteString(strconv.Itoa(env.size(body)))
 	}
-	if c.ext.EightBitMIME && eightBit(body) { // RFC 6152
+	if c.ext.EightBitMIME && slices.ContainsFunc(body, eightBit[[]byte]) { // RFC 6152
 		b.WriteString(" BODY=8BITMIME")
 	}
 	if c.needsUTF8(env) {

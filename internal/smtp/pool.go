@@ -60,7 +60,7 @@ func NewPool(c Config, opts PoolOptions) *Pool {
 // the body was sent and the transaction is repeated once on a new connection.
 // Errors are those of Dial and Client.Send; a full pool whose wait the context
 // ended and a closed pool are reported at stage connect.
-func (p *Pool) Send(ctx context.Context, env Envelope, body []byte) (Reply, error) {
+func (p *Pool) Send(ctx context.Context, env Envelope, body ...[]byte) (Reply, error) {
 	r, e := p.send(ctx, &env, body)
 	if e == nil {
 		return r, nil
@@ -71,7 +71,7 @@ func (p *Pool) Send(ctx context.Context, env Envelope, body []byte) (Reply, erro
 	return r, e
 }
 
-func (p *Pool) send(ctx context.Context, env *Envelope, body []byte) (Reply, *Error) {
+func (p *Pool) send(ctx context.Context, env *Envelope, body [][]byte) (Reply, *Error) {
 	select {
 	case p.slots <- struct{}{}:
 	case <-p.done:
@@ -108,7 +108,7 @@ const distrust = 10 * time.Minute
 // transact is Client.send with an eye on servers that offer PIPELINING and then
 // lose what follows the first command of a group: without it every message to
 // such a server would end in the same timeout.
-func (p *Pool) transact(ctx context.Context, c *Client, env *Envelope, body []byte) (Reply, *Error) {
+func (p *Pool) transact(ctx context.Context, c *Client, env *Envelope, body [][]byte) (Reply, *Error) {
 	c.stepwise = time.Now().Before(time.Unix(0, p.stepwiseUntil.Load()))
 	r, e := c.send(ctx, env, body)
 	if e != nil && e.Reply == nil && ctx.Err() == nil && c.pipelines() && (e.Stage == StageRcpt || e.Stage == StageData) {

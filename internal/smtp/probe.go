@@ -53,7 +53,7 @@ func Probe(ctx context.Context, c Config, from, to string, body []byte) ProbeRes
 	}
 	defer func() { _ = client.Close() }()
 	client.stepwise = true
-	reply, e := client.send(ctx, &Envelope{From: from, To: to, Trace: &t}, body)
+	reply, e := client.send(ctx, &Envelope{From: from, To: to, Trace: &t}, [][]byte{body})
 	if e != nil {
 		return probeFailure(&c, client, &t, e)
 	}

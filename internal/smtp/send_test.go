@@ -462,8 +462,15 @@ func TestDotStuffing(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		piece := rapid.SampledFrom([]string{".", "..", "\r\n", "\r\n.", "\r\n.\r\n", "a", "text", "ü"})
-		body := strings.Join(rapid.SliceOfN(piece, 0, 40).Draw(rt, "pieces"), "")
-		if _, err := c.Send(t.Context(), testEnv, []byte(body)); err != nil {
+		var pieces [][]byte
+		for _, p := range rapid.SliceOfN(piece, 0, 40).Draw(rt, "pieces") {
+			pieces = append(pieces, []byte(p))
+		}
+		body := string(bytes.Join(pieces, nil))
+		if rapid.Bool().Draw(rt, "whole") {
+			pieces = [][]byte{[]byte(body)}
+		}
+		if _, err := c.Send(t.Context(), testEnv, pieces...); err != nil {
 			rt.Fatal(err)
 		}
 		want := body
@@ -488,18 +495,25 @@ func TestBareNewline(t *testing.T) {
 }
 
 func FuzzStuff(f *testing.F) {
-	for _, seed := range []string{"", ".", ".\r\n", "a\r\n.\r\nb", "..\r\n..", "\r\n.\r\n"} {
-		f.Add([]byte(seed))
+	for i, seed := range []string{"", ".", ".\r\n", "a\r\n.\r\nb", "..\r\n..", "\r\n.\r\n"} {
+		f.Add([]byte(seed), uint(i))
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if bareNewline(body) {
-			return
-		}
+	stuffed := func(body ...[]byte) []byte {
 		var out bytes.Buffer
 		w := bufio.NewWriter(&out)
 		writeStuffed(w, body)
 		_ = w.Flush()
-		wire := out.Bytes()
+		return out.Bytes()
+	}
+	f.Fuzz(func(t *testing.T, body []byte, cut uint) {
+		if bareNewline(body) {
+			return
+		}
+		wire := stuffed(body)
+		a, b := body[:cut%uint(len(body)+1)], body[cut%uint(len(body)+1):]
+		if got := stuffed(a, b); !bareNewline(a) && !bytes.Equal(got, wire) {
+			t.Fatalf("%q in one piece is %q, cut %q", body, wire, got)
+		}
 		end := bytes.Index(append([]byte("\r\n"), wire...), []byte("\r\n.\r\n"))
 		if end+len("\r\n.\r\n") != len(wire)+2 {
 			t.Fatalf("%q ends early in %q", body, wire)

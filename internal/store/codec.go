@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -45,13 +44,7 @@ type attachmentJSON struct {
 }
 
 var (
-	encoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithWindowSize(1<<20))
-		if err != nil {
-			panic("BUG: zstd encoder options: " + err.Error())
-		}
-		return e
-	})
+	encoder = sync.OnceValue(func() *zstd.Encoder { return newEncoder(2) })
 	decoder = sync.OnceValue(func() *zstd.Decoder {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {
@@ -60,6 +53,14 @@ var (
 		return d
 	})
 )
+
+func newEncoder(atOnce int) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(atOnce), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		panic("BUG: zstd encoder options: " + err.Error())
+	}
+	return e
+}
 
 // EncodeContent gives the stored form of a content but for its ids: a length,
 // JSON, and the attachments' bytes, compressed with zstd.
@@ -84,9 +85,13 @@ func EncodeContent(c *waypost.Content) ([]byte, error) {
 	plain = append(plain, head...)
 	// A frame for each part: they are read as one (RFC 8878, section 3), and the
 	// files are never copied.
-	out := encoder().EncodeAll(plain, make([]byte, 0, len(plain)/2+size+1024))
+	encode := encoder()
+	if size > 1<<20 {
+		encode = newEncoder(1) // one that is kept remembers what it wrote last
+	}
+	out := encode.EncodeAll(plain, make([]byte, 0, len(plain)/2+size+1024))
 	for _, a := range c.Attachments {
-		out = encoder().EncodeAll(a.Data, out)
+		out = encode.EncodeAll(a.Data, out)
 	}
 	return out, nil
 }
@@ -97,29 +102,26 @@ func DecodeContent(stored []byte, c *waypost.Content) error {
 	if err != nil {
 		return fmt.Errorf("inflate content: %w", err)
 	}
+	return unpack(plain, c)
+}
+
+// unpack reads the inflated form. The attachments keep plain alive.
+func unpack(plain []byte, c *waypost.Content) error {
 	if len(plain) < 4 || int64(len(plain)-4) < int64(binary.BigEndian.Uint32(plain)) {
-		return errors.New("stored content is cut short")
+		return errCutShort
 	}
 	n := int(binary.BigEndian.Uint32(plain))
-	var j contentJSON
-	d := json.NewDecoder(bytes.NewReader(plain[4 : 4+n]))
-	d.UseNumber() // of the variables, whose numbers keep their digits
-	if err := d.Decode(&j); err != nil {
-		return fmt.Errorf("decode content: %w", err)
+	sizes, err := decodeHead(plain[4:4+n], c)
+	if err != nil {
+		return err
 	}
-	c.From, c.ReplyTo, c.Subject, c.PreText = j.From, j.ReplyTo, j.Subject, j.PreText
-	c.HTML, c.Text, c.AMP, c.Headers, c.Groups = j.HTML, j.Text, j.AMP, j.Headers, j.Groups
-	c.Variables, c.TrackOpens, c.TrackClicks = j.Variables, j.TrackOpens, j.TrackClicks
-	c.Pool, c.Webhook, c.Attachments = j.Pool, j.Webhook, nil
 	data := plain[4+n:]
-	for _, a := range j.Attachments {
-		if a.Size < 0 || a.Size > len(data) {
+	for i, size := range sizes {
+		if size > len(data) {
 			return errors.New("stored attachments are cut short")
 		}
-		c.Attachments = append(c.Attachments, waypost.Attachment{
-			Filename: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Data: data[:a.Size:a.Size],
-		})
-		data = data[a.Size:]
+		c.Attachments[i].Data = data[:size:size]
+		data = data[size:]
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -36,6 +38,23 @@ func TestContentRoundTrip(t *testing.T) {
 		if d := cmp.Diff(want, got, equal); d != "" {
 			t.Fatal(d)
 		}
+		p := Packed{Size: len(stored), Bytes: stored}
+		if small, ok := p.Small(); !ok || !cmp.Equal(want, small, equal) {
+			t.Fatalf("read as small: %v (-want +got)\n%s", ok, cmp.Diff(want, small, equal))
+		}
+		parts, err := p.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer parts.Close()
+		for i := range parts.Content.Attachments {
+			if parts.Content.Attachments[i].Data, err = parts.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(want, parts.Content, equal); d != "" {
+			t.Fatal(d)
+		}
 	})
 }
 
@@ -49,7 +68,22 @@ func FuzzDecodeContent(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var c waypost.Content
-		if DecodeContent(b, &c) != nil {
+		decoded := DecodeContent(b, &c) == nil
+		p := Packed{Size: len(b), Bytes: b}
+		if _, ok := p.Small(); ok && !decoded {
+			t.Fatal("read as small alone")
+		}
+		if parts, err := p.Open(); err == nil {
+			for err == nil {
+				_, err = parts.Next()
+			}
+			if parts.Close(); decoded && !errors.Is(err, io.EOF) {
+				t.Fatalf("not read in parts: %v", err)
+			}
+		} else if decoded {
+			t.Fatalf("not read in parts: %v", err)
+		}
+		if !decoded {
 			return
 		}
 		if _, err := EncodeContent(&c); err != nil {

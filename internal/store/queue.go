@@ -36,6 +36,9 @@ type Queue interface {
 
 	// Content finds what the messages of one call share.
 	Content(ctx context.Context, id waypost.UUID) (waypost.Content, error)
+	// PackedContent finds the same as it is stored; its bytes only when they are
+	// at most so many.
+	PackedContent(ctx context.Context, id waypost.UUID, most int) (Packed, error)
 }
 
 // Acceptance is one API call, stored whole.
@@ -47,6 +50,17 @@ type Acceptance struct {
 	// Replay is stored with the rest, unless nil. When its key is live already,
 	// nothing is stored and Accept answers ErrExists.
 	Replay *Replay
+	// Encoded is Content as EncodeContent gives it, for a caller that let go of
+	// the bytes of its attachments; nil: Accept encodes it.
+	Encoded []byte
+}
+
+// Body is the stored form of the content.
+func (a *Acceptance) Body() ([]byte, error) {
+	if a.Encoded != nil {
+		return a.Encoded, nil
+	}
+	return EncodeContent(&a.Content)
 }
 
 // Waiting is a new queue row.

@@ -19,9 +19,10 @@ import (
 // subjects finds what deliveries tell of. Of contents it keeps the heads.
 type subjects struct {
 	store   store.Store
+	stored  store.Heads
 	heads   *lru.Cache[waypost.UUID, waypost.Content]
 	load    singleflight.Group
-	loading *semaphore.Weighted // contents in memory at once, whole with their attachments
+	loading *semaphore.Weighted // contents in memory at once
 }
 
 // keptHeads is how many heads of contents are kept: a few kilobytes each.
@@ -32,7 +33,7 @@ func newSubjects(s store.Store) *subjects {
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return &subjects{store: s, heads: heads, loading: semaphore.NewWeighted(4)}
+	return &subjects{store: s, stored: store.Heads{Queue: s}, heads: heads, loading: semaphore.NewWeighted(4)}
 }
 
 // of gives the subject of each delivery of a batch. A message or content that
@@ -68,7 +69,7 @@ func (s *subjects) head(ctx context.Context, id waypost.UUID) (waypost.Content, 
 			return nil, err
 		}
 		defer s.loading.Release(1)
-		c, err := s.store.Content(ctx, id)
+		c, err := s.stored.Get(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
 			return waypost.Content{}, nil
 		}

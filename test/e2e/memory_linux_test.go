@@ -17,13 +17,9 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// What a server may take for a call with 1,000 recipients and 20 MB of files,
-// and while it relays them, when a message is in memory in two forms beside what
-// all share.
-const (
-	mostForCall  = 200 << 20
-	mostForRelay = 300 << 20
-)
+// mostMemory is what a server may take for a call with 1,000 recipients and 20 MB
+// of files, and while it relays them.
+const mostMemory = 200 << 20
 
 // TestMemoryOfALargeCall makes that call to a real server process, has it relay
 // a part of the messages, and looks at the most memory that the process had.
@@ -31,7 +27,7 @@ func TestMemoryOfALargeCall(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector needs memory of its own")
 	}
-	const relayed = 12
+	const relayed = 16
 	ns, hole := newZone(t), newHole(t)
 	s := install(t, "")
 	s.serve(t, ns.addr())
@@ -64,8 +60,8 @@ func TestMemoryOfALargeCall(t *testing.T) {
 	after := s.proc.peak(t)
 	t.Logf("most memory of the process: %d MB at rest, %d MB when the call was accepted, %d MB when %d messages of %d MB were relayed",
 		before>>20, accepted>>20, after>>20, relayed, hole.bytes.Load()/relayed>>20)
-	if accepted > mostForCall || after > mostForRelay {
-		t.Errorf("more than %d MB for the call, or more than %d MB for the relay", mostForCall>>20, mostForRelay>>20)
+	if after > mostMemory {
+		t.Errorf("more than %d MB", mostMemory>>20)
 	}
 }
 

@@ -18,7 +18,7 @@ func (d *DB) Accept(ctx context.Context, a *store.Acceptance) error {
 }
 
 func (o *op) encode(a *store.Acceptance) error {
-	body, err := store.EncodeContent(&a.Content)
+	body, err := a.Body()
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,17 @@ func (d *DB) Content(ctx context.Context, id waypost.UUID) (waypost.Content, err
 	return c, nil
 }
 
+// PackedContent implements [store.Queue].
+func (d *DB) PackedContent(ctx context.Context, id waypost.UUID, most int) (store.Packed, error) {
+	p := store.Packed{ID: id}
+	err := d.pool.QueryRow(ctx, `SELECT account, sub_account, length(body), CASE WHEN length(body) <= $2 THEN body END FROM content WHERE id = $1`,
+		[16]byte(id), most).Scan(&p.Account, &p.SubAccount, &p.Size, &p.Bytes)
+	if err != nil {
+		return store.Packed{}, wrap(ctx, "content "+id.String(), err)
+	}
+	return p, nil
+}
+
 // idSlack is how far the time in a message's id may be from its submission.
 const idSlack = time.Second
 

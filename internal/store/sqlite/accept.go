@@ -11,7 +11,7 @@ import (
 // Accept implements [store.Queue]. Content is compressed and JSON encoded in
 // the caller's goroutine.
 func (d *DB) Accept(ctx context.Context, a *store.Acceptance) error {
-	body, err := store.EncodeContent(&a.Content)
+	body, err := a.Body()
 	if err != nil {
 		return err
 	}

@@ -105,6 +105,15 @@ func (d *DB) Content(ctx context.Context, id waypost.UUID) (waypost.Content, err
 	return c, store.DecodeContent(body, &c)
 }
 
+// PackedContent implements [store.Queue].
+func (d *DB) PackedContent(ctx context.Context, id waypost.UUID, most int) (store.Packed, error) {
+	p, err := one(ctx, d, "find content", func(row scanner, p *store.Packed) error {
+		return row.Scan(&p.Account, &p.SubAccount, &p.Size, &p.Bytes)
+	}, "SELECT account, sub_account, length(body), CASE WHEN length(body) <= $1 THEN body END FROM content WHERE id = $2", most, id[:])
+	p.ID = id
+	return p, err
+}
+
 // Depth implements [store.Queue].
 func (d *DB) Depth(ctx context.Context) (int, error) {
 	return one(ctx, d, "count the queue", func(row scanner, n *int) error { return row.Scan(n) },

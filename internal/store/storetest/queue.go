@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -94,7 +95,55 @@ func testContent(t *testing.T, e Engine) {
 	got, err := f.s.Content(t.Context(), a.Content.ID)
 	f.ok(err)
 	f.equal("content", got, a.Content)
+
+	b := f.call(1, f.now)
+	b.Content.Attachments = a.Content.Attachments
+	want := b.Content
+	b.Encoded, err = store.EncodeContent(&b.Content)
+	f.ok(err)
+	b.Content.Attachments = nil
+	f.ok(f.s.Accept(t.Context(), b))
+	got, err = f.s.Content(t.Context(), want.ID)
+	f.ok(err)
+	f.equal("content that came encoded", got, want)
+
 	_, err = f.s.Content(t.Context(), waypost.NewUUID(f.now))
+	f.is(err, store.ErrNotFound)
+	testPacked(f, a.Content)
+}
+
+// testPacked reads a content of large attachments as it is stored.
+func testPacked(f *fixture, want waypost.Content) {
+	p, err := f.s.PackedContent(f.t.Context(), want.ID, 0)
+	f.ok(err)
+	f.equal("bytes that were not asked for", len(p.Bytes), 0)
+	size := p.Size
+	p, err = f.s.PackedContent(f.t.Context(), want.ID, size)
+	f.ok(err)
+	f.equal("bytes", len(p.Bytes), size)
+	if _, ok := p.Small(); ok {
+		f.t.Error("a content of 600 kB passes for a small one")
+	}
+	parts, err := p.Open()
+	f.ok(err)
+	defer parts.Close()
+	for i := range parts.Content.Attachments {
+		data, err := parts.Next()
+		f.ok(err)
+		f.equal("bytes of an attachment", len(data), parts.Files[i])
+		parts.Content.Attachments[i].Data = data
+	}
+	_, err = parts.Next()
+	f.is(err, io.EOF)
+	f.equal("parts", parts.Content, want)
+	heads := store.Heads{Queue: f.s}
+	got, err := heads.Get(f.t.Context(), want.ID)
+	f.ok(err)
+	for i := range want.Attachments {
+		got.Attachments[i].Data = want.Attachments[i].Data
+	}
+	f.equal("head", got, want)
+	_, err = f.s.PackedContent(f.t.Context(), waypost.NewUUID(f.now), size)
 	f.is(err, store.ErrNotFound)
 }
 
