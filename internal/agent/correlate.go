@@ -98,6 +98,8 @@ func NewCorrelator(o CorrelatorOptions) *Correlator {
 type Event struct {
 	UUID waypost.UUID
 	Item waypost.ReportItem // EventID and MessageID are empty
+
+	plain bool // JSON takes the texts of Item as they are
 }
 
 // Observe takes one fact in, without keeping its memory; now is the wall clock.

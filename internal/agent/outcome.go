@@ -228,6 +228,7 @@ func (c *Correlator) countUnknown(k *key, late bool) {
 func (c *Correlator) emit(e *entry, f *mtalog.Fact, word string) {
 	ev := c.event(e.uuid, e.method)
 	fillItem(&ev.Item, f, word)
+	ev.plain = f.Plain
 }
 
 // event makes room for an event of the message u, whose item the caller sets.
@@ -249,7 +250,7 @@ func (c *Correlator) event(u waypost.UUID, m method) *Event {
 		c.out = append(c.out, Event{})
 	}
 	ev := &c.out[len(c.out)-1]
-	ev.UUID = u
+	ev.UUID, ev.plain = u, false
 	return ev
 }
 
