@@ -78,8 +78,14 @@ type Pool struct {
 	Failover bool               // use another member while a message's own is down (D-16)
 	Overflow int64              // pool that takes over when no member can send; 0: none
 	Patience time.Duration      // how long every member must be without tokens before overflow; 0: DefaultPatience
+	NamesIP  bool               // names the pseudo IP, which counts in a pool without members alone (StandsForAll)
+	Warmup   int                // warmupInterval as the customer gave it, in hours; nothing is warmed up
 	Created  time.Time
 }
+
+// StandsForAll tells whether the pool names the pseudo IP and no provider: then
+// it stands for all providers of its account (D-8).
+func (p *Pool) StandsForAll() bool { return p.NamesIP && len(p.Members) == 0 }
 
 // DefaultPatience is how long a message waits for its pool's tokens before it
 // goes to the overflow pool (D-16).

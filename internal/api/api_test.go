@@ -33,6 +33,7 @@ type world struct {
 	*testing.T
 	store   store.Store
 	handler http.Handler
+	queue   *queue.Queue
 	log     *bytes.Buffer
 	account waypost.Account
 	sub     waypost.SubAccount
@@ -89,9 +90,10 @@ func newWorldOn(t *testing.T, domains senderdomain.Config, s store.Store) *world
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.queue = queue.New(queue.Config{Store: s, Door: door, Box: box, Log: log, AllowPrivate: true})
 	w.handler = api.New(api.Config{
 		Store: s, Door: door, Box: box, Log: log, Version: "test", AllowPrivate: true, PublicURL: "https://mail.example", Domains: domains,
-		Queue:    queue.New(queue.Config{Store: s, Door: door, Box: box, Log: log, AllowPrivate: true}),
+		Queue:    w.queue,
 		Checker:  senderdomain.NewChecker(s, resolver, domains, log),
 		Greet:    smtp.Greet,
 		Webhooks: webhook.NewSender(webhook.SenderConfig{AllowPrivate: true}),

@@ -2,12 +2,14 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -239,11 +241,46 @@ func call[T any](c strictClient, method, path string, body any) T {
 	return out
 }
 
+// verify marks a domain's return path as found, as if its records were there.
+func (w *world) verify(id int32) {
+	w.Helper()
+	_, err := w.store.ChangeDomain(w.Context(), w.sub.ID, int64(id), func(d *waypost.SenderDomain) error {
+		for i := range d.Records {
+			d.Records[i].Verified = true
+		}
+		return nil
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// relayed runs the queue until a mail server has so many messages.
+func (w *world) relayed(server *smtptest.Server, n int) []smtptest.Message {
+	w.Helper()
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.queue.Run(ctx) }()
+	for end := time.Now().Add(2 * time.Minute); len(server.Messages()) < n && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		w.Fatal(err)
+	}
+	return server.Messages()
+}
+
 // TestExamplePrograms makes the calls of the official example programs, in
-// their order.
+// their order. Both mails reach the account's one mail server: the pool that
+// the programs make of the first IP stands for it (D-8).
 func TestExamplePrograms(t *testing.T) {
 	w := newWorld(t)
-	w.provider("mta1", smtptest.Script{})
+	relay := smtptest.New(t, smtptest.Script{})
+	w.want(200, "POST", "/api/v1/account/tpsp/", waypost.KeyAccount, map[string]any{
+		"name": "mta1", "type": 3, "smtpHost": relay.Host(), "smtpPort": relay.Port(), "smtpSecurity": "none", "smtpAuth": "none", "burst": true,
+	})
+	probes := len(relay.Messages())
 	server := httptest.NewServer(w.handler)
 	t.Cleanup(server.Close)
 	account := strictClient{t, server.URL + "/api/v1", "X-Account-ApiKey", w.keys[waypost.KeyAccount]}
@@ -260,6 +297,8 @@ func TestExamplePrograms(t *testing.T) {
 		t.Errorf("domains %+v", all)
 	}
 
+	w.verify(domain.ID)
+
 	ips := call[[]wireIP](account, "GET", "/account/ip/", nil)
 	if len(ips) == 0 || ips[0].ID == nil || ips[0].PublicIP == nil || ips[0].Created == nil {
 		t.Fatalf("IPs %+v", ips)
@@ -270,6 +309,9 @@ func TestExamplePrograms(t *testing.T) {
 	})
 	if len(pool.IPs) != 1 || pool.IPs[0].ID == nil || *pool.IPs[0].PublicIP != *ips[0].PublicIP {
 		t.Errorf("the pool's IPs %+v", pool.IPs)
+	}
+	if pool.WarmupInterval != 24 {
+		t.Errorf("the pool's warm-up interval is %d, was given as 24", pool.WarmupInterval)
 	}
 	if all := call[[]wirePool](account, "GET", "/account/ippool", nil); len(all) != 2 {
 		t.Errorf("pools %+v", all)
@@ -304,6 +346,16 @@ func TestExamplePrograms(t *testing.T) {
 		}
 	}
 
+	recipients := map[string]bool{}
+	for _, m := range w.relayed(relay, probes+3)[probes:] {
+		recipients[strings.Join(m.To, ",")] = true
+	}
+	for _, want := range []string{"a@example.org", "b@example.org", "c@example.org"} {
+		if !recipients[want] {
+			t.Errorf("the mail server did not get the mail to %s, but %v", want, recipients)
+		}
+	}
+
 	to := time.Now().UTC()
 	days := fmt.Sprintf("?from=%s&to=%s", to.AddDate(0, 0, -6).Format(time.DateOnly), to.Format(time.DateOnly))
 	stats := fmt.Sprintf("/account/subaccount/stat/%d", subAccounts[0].ID)
@@ -331,5 +383,37 @@ func (w *world) exampleWebhooks(account strictClient) {
 	})
 	if all := call[[]wireWebhook](account, "GET", "/account/webhook", nil); len(all) != 1 || all[0].ID != hook.ID || !all[0].Opened || all[0].Sent {
 		w.Errorf("webhooks %+v", all)
+	}
+}
+
+// TestPoolOfTheIP: a pool of the pseudo IP alone stands for every provider of
+// the account, and the explainer says so; a provider in the pool ends that.
+func TestPoolOfTheIP(t *testing.T) {
+	w := newWorld(t)
+	w.verified("example.com")
+	for _, name := range []string{"mta1", "mta2"} {
+		w.provider(name, smtptest.Script{})
+	}
+	ip := []any{map[string]any{"publicIP": "192.0.2.1"}}
+	pool := w.want(200, "POST", "/api/v1/account/ippool", waypost.KeyAccount, map[string]any{"name": "hosted", "ips": ip, "routingStrategy": 0, "warmupInterval": 48})
+	w.want(200, "POST", "/api/v1/account/ippool", waypost.KeyAccount, map[string]any{"name": "by volume", "ips": ip, "routingStrategy": 2, "routingMetaData": `{"IP_1":"100"}`})
+	for _, name := range []string{"hosted", "by volume"} {
+		got := w.want(200, "POST", "/api/v1/account/route/explain", waypost.KeyAccount, map[string]any{"recipient": "a@example.org", "ippool": name, "from": "x@example.com"})
+		if candidates, _ := got["candidates"].([]any); len(candidates) != 2 || !strings.Contains(fmt.Sprint(got["why"]), "all providers of the account") {
+			t.Errorf("pool %s: %v", name, got)
+		}
+	}
+	path := fmt.Sprintf("/api/v1/account/ippool/%v", pool["id"])
+	renamed := w.want(200, "PUT", path, waypost.KeyAccount, map[string]any{"name": "hosted before"})
+	if ips, _ := renamed["ips"].([]any); len(ips) != 1 || renamed["warmupInterval"] != 48.0 {
+		t.Errorf("renamed: %v", renamed)
+	}
+	w.want(200, "PUT", path, waypost.KeyAccount, map[string]any{"tpsps": []int{1}})
+	got := w.want(200, "POST", "/api/v1/account/route/explain", waypost.KeyAccount, map[string]any{"recipient": "a@example.org", "ippool": "hosted before", "from": "x@example.com"})
+	if candidates, _ := got["candidates"].([]any); len(candidates) != 1 || strings.Contains(fmt.Sprint(got["why"]), "all providers of the account") {
+		t.Errorf("with a provider of its own: %v", got)
+	}
+	if message, param := errorOf(w.want(422, "PUT", path, waypost.KeyAccount, map[string]any{"tpsps": []int{}, "ips": []any{}})); param != "tpsps" {
+		t.Errorf("neither IP nor provider: %s %s", message, param)
 	}
 }

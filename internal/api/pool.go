@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/waypost-mail/waypost"
 )
@@ -117,7 +116,7 @@ func (a *API) nested(ctx context.Context, p *waypost.Pool) (foundPool, error) {
 		}
 		out.providers = append(out.providers, provider)
 	}
-	if len(p.Members) == 0 || strings.Contains(p.Metadata, "IP_") {
+	if len(p.Members) == 0 || p.NamesIP {
 		ip, err := a.ip(ctx)
 		if err != nil {
 			return out, err
@@ -132,6 +131,7 @@ func poolView(p foundPool) IPPool {
 		ID: p.ID, Name: p.Name, Type: 1, Created: p.Created.UnixNano(),
 		IPs: each(ipView)(p.ips), TPSPs: []LegacyTPSP{}, ToAccountIPPools: []struct{}{},
 		RoutingStrategy: int(p.Strategy), RoutingMetaData: p.Metadata, ShouldOverflow: p.Overflow != 0, OverflowPoolName: p.overflow,
+		WarmupInterval: p.Warmup,
 	}
 	for i := range p.providers {
 		t := &p.providers[i]

@@ -18,7 +18,7 @@ import (
 // in the words of both contracts.
 type PoolRequest struct {
 	Name             *string  `json:"name,omitempty"`
-	IPs              []poolIP `json:"ips,omitempty" doc:"accepted and passed over: there are no sending IPs here"`
+	IPs              []poolIP `json:"ips,omitempty" doc:"the pseudo IP; alone, without a provider, it stands for all providers of the account"`
 	TPSPs            []number `json:"tpsps,omitempty" doc:"ids of the providers"`
 	RoutingStrategy  *number  `json:"routingStrategy,omitempty" doc:"0 round robin, 1 by mailbox provider, 2 by volume, 3 by sender domain"`
 	RoutingMetaData  *string  `json:"routingMetaData,omitempty" doc:"a JSON object written as text"`
@@ -26,7 +26,7 @@ type PoolRequest struct {
 	OverflowPool     *bool    `json:"overflowPool,omitempty"`
 	OverflowStrategy *number  `json:"overflowStrategy,omitempty" doc:"0 none, 1 pool"`
 	OverflowPoolName *string  `json:"overflowPoolName,omitempty"`
-	WarmupInterval   *number  `json:"warmupInterval,omitempty" doc:"accepted and passed over"`
+	WarmupInterval   *number  `json:"warmupInterval,omitempty" doc:"hours; kept as given, nothing is warmed up"`
 	Failover         *bool    `json:"failover,omitempty" doc:"default true: other members take over while one is down"`
 	PatienceSeconds  *number  `json:"patienceSeconds,omitempty" doc:"how long members may be out of tokens before the overflow pool takes over; default 300"`
 }
@@ -126,6 +126,8 @@ func (a *API) plan(ctx context.Context, r *PoolRequest, p *waypost.Pool) error {
 	}
 	if w := r.WarmupInterval; w != nil && (*w < 0 || *w > 100_000) {
 		return badField("warmupInterval", "must be a number of hours, 0 to 100,000")
+	} else if w != nil {
+		p.Warmup = int(*w)
 	}
 	if err := a.planRoutes(ctx, r, p); err != nil {
 		return err
@@ -134,7 +136,12 @@ func (a *API) plan(ctx context.Context, r *PoolRequest, p *waypost.Pool) error {
 }
 
 func (a *API) planRoutes(ctx context.Context, r *PoolRequest, p *waypost.Pool) error {
+	namesIP := p.NamesIP && r.IPs == nil || len(r.IPs) > 0
 	if r.TPSPs == nil && r.RoutingStrategy == nil && r.RoutingMetaData == nil {
+		if p.NamesIP && !namesIP && len(p.Members) == 0 {
+			return badField("ips", "names no IP, and the pool has no provider; list providers in tpsps")
+		}
+		p.NamesIP = namesIP
 		return nil
 	}
 	if r.RoutingStrategy != nil {
@@ -170,17 +177,16 @@ func (a *API) planRoutes(ctx context.Context, r *PoolRequest, p *waypost.Pool) e
 	switch {
 	case failed != nil:
 		return fmt.Errorf("look up the pool's providers: %w", failed)
-	case err != nil && len(r.IPs) > 0 && len(listed) == 0 && r.RoutingMetaData == nil:
-		// A pool of the hosted service's IPs: it can be made, and relays nothing
-		// until it has a provider (D-8).
-		p.Members, p.Lists = nil, nil
+	case err != nil && namesIP && len(listed) == 0 && (r.RoutingMetaData == nil || p.Metadata == "{}"):
+		// A pool of the hosted service's IPs: it stands for all providers (D-8).
+		p.Members, p.Lists, p.NamesIP = nil, nil, true
 		return nil
 	case err != nil && strings.Contains(err.Error(), "provider") && r.RoutingMetaData == nil:
 		return badField("tpsps", "%v", err)
 	case err != nil:
 		return badField("routingMetaData", "%v", err)
 	}
-	p.Members, p.Lists = plan.Members, plan.Lists
+	p.Members, p.Lists, p.NamesIP = plan.Members, plan.Lists, namesIP || plan.NamesIP
 	return nil
 }
 

@@ -221,6 +221,9 @@ func (a *API) queueMove(ctx context.Context, in *raw) (QueueChanged, error) {
 	if err != nil {
 		return QueueChanged{}, fmt.Errorf("find pool %q: %w", req.Pool, err)
 	}
+	if err := a.standIn(ctx, &pool); err != nil {
+		return QueueChanged{}, err
+	}
 	if len(pool.Members) == 0 {
 		return QueueChanged{}, badField("ippool", "pool %q has no provider to move messages to", req.Pool)
 	}
@@ -232,6 +235,20 @@ func (a *API) queueMove(ctx context.Context, in *raw) (QueueChanged, error) {
 		return route.Choose(&pool, route.Target{Message: m.ID, Mailbox: m.Mailbox, Domain: domains[m.Domain]}, nil)
 	})
 	return a.acted(ctx, "move", &s, n, err)
+}
+
+// standIn gives a pool that names the pseudo IP alone all providers of the
+// account (D-8).
+func (a *API) standIn(ctx context.Context, p *waypost.Pool) error {
+	if !p.StandsForAll() {
+		return nil
+	}
+	providers, err := a.cfg.Store.Providers(ctx, p.Account, store.Page{Limit: 1000})
+	if err != nil {
+		return fmt.Errorf("list the providers that pool %q stands for: %w", p.Name, err)
+	}
+	route.StandForAll(p, providers)
+	return nil
 }
 
 // domainNames gives the names of the account's sender domains, for a pool that

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	routing "github.com/waypost-mail/waypost/internal/route"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -67,6 +68,9 @@ func (d *Dash) pools(v *visit) error {
 	}
 	for i := range list[:min(len(list), poolsPerPage)] {
 		one := &list[i]
+		if _, err := d.standIn(v, one); err != nil {
+			return err
+		}
 		p.Rows = append(p.Rows, poolRow{*one, strategyWords[one.Strategy], intended(one, names), overflow[one.Overflow]})
 	}
 	if len(list) > poolsPerPage {
@@ -103,6 +107,7 @@ func (d *Dash) poolOf(v *visit) (waypost.Pool, error) {
 // poolView is the page of one pool.
 type poolView struct {
 	Pool     waypost.Pool
+	StandIn  bool // its members are all providers of the account
 	Strategy string
 	Overflow string
 	Patience time.Duration
@@ -121,8 +126,26 @@ type list struct {
 	Providers []string
 }
 
+// standIn gives a pool that names the pseudo IP alone all providers of the
+// account (D-8), to be shown; it tells whether it did.
+func (d *Dash) standIn(v *visit, p *waypost.Pool) (bool, error) {
+	if !p.StandsForAll() {
+		return false, nil
+	}
+	providers, err := d.cfg.Store.Providers(v.ctx(), p.Account, store.Page{Limit: 1000})
+	if err != nil {
+		return false, fmt.Errorf("list the providers that pool %d stands for: %w", p.ID, err)
+	}
+	routing.StandForAll(p, providers)
+	return true, nil
+}
+
 func (d *Dash) pool(v *visit) error {
 	p, err := d.poolOf(v)
+	if err != nil {
+		return err
+	}
+	standIn, err := d.standIn(v, &p)
 	if err != nil {
 		return err
 	}
@@ -134,7 +157,7 @@ func (d *Dash) pool(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page := poolView{Pool: p, Strategy: strategyWords[p.Strategy], Overflow: overflow[p.Overflow], Patience: p.Patience}
+	page := poolView{Pool: p, StandIn: standIn, Strategy: strategyWords[p.Strategy], Overflow: overflow[p.Overflow], Patience: p.Patience}
 	if page.Patience == 0 {
 		page.Patience = waypost.DefaultPatience
 	}

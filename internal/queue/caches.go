@@ -8,6 +8,7 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/dkim"
+	"github.com/waypost-mail/waypost/internal/route"
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/store"
@@ -85,11 +86,18 @@ func (d *domains) get(ctx context.Context, id int64) (signing, error) {
 	return s, nil
 }
 
-// pools caches pools for failing over.
+// pools caches pools for failing over, and the providers of accounts for the
+// pools that stand for all of them.
 type pools struct {
 	store store.Directory
 	mu    sync.Mutex
 	all   map[int64]cachedPool
+	own   map[int64]cachedProviders // by account
+}
+
+type cachedProviders struct {
+	providers []waypost.Provider
+	read      time.Time
 }
 
 type cachedPool struct {
@@ -97,7 +105,35 @@ type cachedPool struct {
 	read time.Time
 }
 
-func newPools(s store.Directory) *pools { return &pools{store: s, all: map[int64]cachedPool{}} }
+func newPools(s store.Directory) *pools {
+	return &pools{store: s, all: map[int64]cachedPool{}, own: map[int64]cachedProviders{}}
+}
+
+// standIn gives a pool that names the pseudo IP alone the providers of its
+// account (D-8), as they were within refreshAfter.
+func (p *pools) standIn(ctx context.Context, pool *waypost.Pool) error {
+	if !pool.StandsForAll() {
+		return nil
+	}
+	p.mu.Lock()
+	known := p.own[pool.Account]
+	p.mu.Unlock()
+	if time.Since(known.read) >= refreshAfter || len(known.providers) == 0 {
+		providers, err := p.store.Providers(ctx, pool.Account, store.Page{Limit: 1000})
+		if err != nil {
+			return fmt.Errorf("list the providers that pool %q stands for: %w", pool.Name, err)
+		}
+		known = cachedProviders{providers, time.Now()}
+		p.mu.Lock()
+		if len(p.own) > 10_000 {
+			clear(p.own)
+		}
+		p.own[pool.Account] = known
+		p.mu.Unlock()
+	}
+	route.StandForAll(pool, known.providers)
+	return nil
+}
 
 // get finds a pool; store.ErrNotFound when it was deleted.
 func (p *pools) get(ctx context.Context, id int64) (waypost.Pool, error) {
@@ -110,6 +146,9 @@ func (p *pools) get(ctx context.Context, id int64) (waypost.Pool, error) {
 	pool, err := p.store.AnyPool(ctx, id)
 	if err != nil {
 		return waypost.Pool{}, fmt.Errorf("read pool %d: %w", id, err)
+	}
+	if err := p.standIn(ctx, &pool); err != nil {
+		return waypost.Pool{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -188,9 +188,19 @@ func refusedTemplate(err error) error {
 	return fmt.Errorf("prepare content: %w", err)
 }
 
-// pool finds the pool of a submission: by name, the sub-account's default, or
-// the account's only one.
+// pool finds the pool of a submission, with the providers that it stands for
+// when it names none.
 func (q *Queue) pool(ctx context.Context, sub *waypost.SubAccount, name string) (waypost.Pool, error) {
+	p, err := q.namedPool(ctx, sub, name)
+	if err != nil {
+		return p, err
+	}
+	return p, q.pools.standIn(ctx, &p)
+}
+
+// namedPool finds a pool: by name, the sub-account's default, or the account's
+// only one.
+func (q *Queue) namedPool(ctx context.Context, sub *waypost.SubAccount, name string) (waypost.Pool, error) {
 	account := sub.Account
 	if name != "" {
 		p, err := q.cfg.Store.PoolByName(ctx, account, name)

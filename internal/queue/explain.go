@@ -17,6 +17,7 @@ type Explanation struct {
 	Mailbox    waypost.Mailbox
 	Candidates []Candidate
 	Chosen     int64 // provider, 0 when none
+	StandIn    bool  // the pool names the pseudo IP alone: its members are all providers of the account (D-8)
 	Why        string
 	// NextSlot is when the chosen provider takes the next message of this
 	// category: now, or when limits, breaker or pause let it; zero when nobody
@@ -42,13 +43,17 @@ type Candidate struct {
 
 // Explain tells where a message to a recipient would go through a pool now.
 func (q *Queue) Explain(ctx context.Context, sub *waypost.SubAccount, pool, from, recipient string) (Explanation, error) {
-	p, err := q.pool(ctx, sub, pool)
+	p, err := q.namedPool(ctx, sub, pool)
 	if err != nil {
+		return Explanation{}, err
+	}
+	standIn := p.StandsForAll()
+	if err := q.pools.standIn(ctx, &p); err != nil {
 		return Explanation{}, err
 	}
 	now := time.Now()
 	t := route.Target{Message: waypost.NewUUID(now), Mailbox: q.mailboxes.of(recipient), Domain: domainOf(from)}
-	out := Explanation{Pool: p, Mailbox: t.Mailbox}
+	out := Explanation{Pool: p, Mailbox: t.Mailbox, StandIn: standIn}
 	if out.Candidates, err = q.candidates(ctx, &p, t, now); err != nil {
 		return out, err
 	}
@@ -71,6 +76,10 @@ func (q *Queue) ExplainMessage(ctx context.Context, trail *store.Trail) (Explana
 	if err != nil {
 		out.Why = "its pool was deleted"
 		return out, nil //nolint:nilerr // said in words
+	}
+	out.StandIn = p.StandsForAll()
+	if err := q.pools.standIn(ctx, &p); err != nil {
+		return out, err
 	}
 	out.Pool = p
 	t := route.Target{Message: m.ID, Mailbox: m.Mailbox}
@@ -157,6 +166,14 @@ func (q *Queue) candidate(ctx context.Context, m waypost.PoolMember, box waypost
 
 // why says in words why the chosen provider was chosen.
 func why(e *Explanation, now time.Time) (string, time.Time) {
+	text, at := whyChosen(e, now)
+	if e.StandIn {
+		text = fmt.Sprintf("pool %q names the IP that stands for your own servers, and so all providers of the account; ", e.Pool.Name) + text
+	}
+	return text, at
+}
+
+func whyChosen(e *Explanation, now time.Time) (string, time.Time) {
 	usable := 0
 	var chosen *Candidate
 	for i := range e.Candidates {

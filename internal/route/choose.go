@@ -14,6 +14,28 @@ type Target struct {
 	Domain  string // sender domain
 }
 
+// StandForAll gives a pool that names the pseudo IP alone the providers of its
+// account as members (D-8): by their limits of the hour when its strategy is by
+// volume, else evenly. Any other pool stays as it is.
+func StandForAll(pool *waypost.Pool, providers []waypost.Provider) {
+	if !pool.StandsForAll() {
+		return
+	}
+	pool.Lists = nil
+	all := make([]int64, len(providers))
+	for i := range providers {
+		p := &providers[i]
+		m := waypost.PoolMember{Provider: p.ID, Weight: 1}
+		if pool.Strategy == waypost.StrategyVolumePercentage {
+			m.Weight = max(p.MaxPerHour, 1)
+		}
+		pool.Members, all[i] = append(pool.Members, m), p.ID
+	}
+	if pool.Strategy == waypost.StrategyEmailProvider || pool.Strategy == waypost.StrategySendingDomain {
+		pool.Lists = map[string][]int64{waypost.OtherList: all}
+	}
+}
+
 // Candidates lists the members of a pool that its strategy allows for a
 // target, with their weights; none with a weight below one (D-16).
 func Candidates(pool *waypost.Pool, t Target) []waypost.PoolMember {

@@ -133,6 +133,41 @@ func TestStrategies(t *testing.T) {
 	f(waypost.StrategySendingDomain, byDomain, Target{Domain: "shop.example"}, "1:1")
 }
 
+// TestIPsAlone: a pool that names IPs and no provider stands for all providers
+// of the account; with a provider among them, IPs are passed over (D-8).
+func TestIPsAlone(t *testing.T) {
+	f := func(s waypost.Strategy, metadata, want string) {
+		t.Helper()
+		plan, err := ParseMetadata(s, metadata, nil, func(id int64) bool { return id <= 2 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := &waypost.Pool{Strategy: s, Members: plan.Members, Lists: plan.Lists, NamesIP: plan.NamesIP}
+		StandForAll(pool, []waypost.Provider{{ID: 1, MaxPerHour: 100}, {ID: 2, MaxPerHour: 300}})
+		var got []string
+		for _, m := range Candidates(pool, Target{Domain: "shop.example"}) {
+			got = append(got, fmt.Sprintf("%d:%d", m.Provider, m.Weight))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%v, want %s", got, want)
+		}
+	}
+	f(waypost.StrategyVolumePercentage, `{"IP_1":"70","IP_2":"30"}`, "1:100 2:300")
+	f(waypost.StrategyVolumePercentage, `{"IP_1":"70","TPSP_2":"30"}`, "2:30")
+	f(waypost.StrategyEmailProvider, `{"0":"[\"IP_1\"]","others":"[\"IP_2\"]"}`, "1:1 2:1")
+	f(waypost.StrategySendingDomain, `{"news.example":"[\"IP_1\"]"}`, "1:1 2:1")
+	f(waypost.StrategySendingDomain, `{"others":"[\"IP_1\",\"TPSP_1\"]"}`, "1:1")
+	even := &waypost.Pool{Strategy: waypost.StrategyRoundRobin, NamesIP: true}
+	StandForAll(even, []waypost.Provider{{ID: 1, MaxPerHour: 100}, {ID: 2, MaxPerHour: 300}})
+	if got := Candidates(even, Target{}); len(got) != 2 || got[0].Weight != got[1].Weight {
+		t.Errorf("round robin: %+v", got)
+	}
+	none := &waypost.Pool{Strategy: waypost.StrategyRoundRobin}
+	if StandForAll(none, []waypost.Provider{{ID: 1}}); len(none.Members) != 0 {
+		t.Errorf("a pool that lost its providers has %+v", none.Members)
+	}
+}
+
 func TestMetadataErrors(t *testing.T) {
 	f := func(s waypost.Strategy, metadata string, providers []int64, want string) {
 		t.Helper()

@@ -13,7 +13,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-// poolArgs are the values of a pool from its account to its patience.
+// poolArgs are the values of a pool from its account to its warm-up.
 func poolArgs(p *waypost.Pool) ([]any, error) {
 	members, err := asJSON(p.Members, len(p.Members))
 	if err != nil {
@@ -25,6 +25,7 @@ func poolArgs(p *waypost.Pool) ([]any, error) {
 	}
 	return []any{
 		p.Account, clean(p.Name), int16(p.Strategy), members, lists, clean(p.Metadata), p.Failover, p.Overflow, p.Patience.Milliseconds(),
+		p.NamesIP, p.Warmup,
 	}, nil
 }
 
@@ -34,8 +35,8 @@ func insertPool(ctx context.Context, q querier, p *waypost.Pool) error {
 	if err != nil {
 		return err
 	}
-	return q.QueryRow(ctx, `INSERT INTO pool (account, name, strategy, members, lists, metadata, failover, overflow, patience, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (account, name) DO NOTHING RETURNING id`,
+	return q.QueryRow(ctx, `INSERT INTO pool (account, name, strategy, members, lists, metadata, failover, overflow, patience, names_ip, warmup, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (account, name) DO NOTHING RETURNING id`,
 		append(args, millis(p.Created))...).Scan(&p.ID)
 }
 
@@ -55,7 +56,7 @@ func (d *DB) UpdatePool(ctx context.Context, p *waypost.Pool) error {
 		return err
 	}
 	return d.change(ctx, "update pool "+p.Name, `UPDATE pool SET name = $2, strategy = $3, members = $4, lists = $5, metadata = $6,
-failover = $7, overflow = $8, patience = $9 WHERE account = $1 AND id = $10`, append(args, p.ID)...)
+failover = $7, overflow = $8, patience = $9, names_ip = $10, warmup = $11 WHERE account = $1 AND id = $12`, append(args, p.ID)...)
 }
 
 // DeletePool removes a pool, as overflow and default of others too.
@@ -127,13 +128,13 @@ func leavePools(ctx context.Context, tx pgx.Tx, account, provider int64) error {
 	return nil
 }
 
-const poolColumns = `id, account, name, strategy, members, lists, metadata, failover, overflow, patience, created`
+const poolColumns = `id, account, name, strategy, members, lists, metadata, failover, overflow, patience, names_ip, warmup, created`
 
 func scanPool(row pgx.CollectableRow) (p waypost.Pool, err error) {
 	var members, lists string
 	var patience, created int64
 	err = row.Scan(&p.ID, &p.Account, &p.Name, (*int16)(&p.Strategy), &members, &lists, &p.Metadata, &p.Failover, &p.Overflow,
-		&patience, &created)
+		&patience, &p.NamesIP, &p.Warmup, &created)
 	if err != nil {
 		return p, err
 	}

@@ -20,13 +20,13 @@ func poolArgs(p *waypost.Pool) ([]any, error) {
 		return nil, err
 	}
 	return []any{
-		p.Account, int64(p.Strategy), members, lists, p.Metadata, p.Failover, p.Overflow, p.Patience.Milliseconds(),
+		p.Account, int64(p.Strategy), members, lists, p.Metadata, p.Failover, p.Overflow, p.Patience.Milliseconds(), p.NamesIP, p.Warmup,
 	}, nil
 }
 
 func (t *tx) createPool(p *waypost.Pool, args []any) (err error) {
-	p.ID, err = t.insert(`INSERT INTO pool (account, strategy, members, lists, metadata, failover, overflow, patience, name, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, append(slices.Clip(args), p.Name, millis(p.Created))...)
+	p.ID, err = t.insert(`INSERT INTO pool (account, strategy, members, lists, metadata, failover, overflow, patience, names_ip, warmup, name, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, append(slices.Clip(args), p.Name, millis(p.Created))...)
 	return err
 }
 
@@ -67,7 +67,7 @@ func (d *DB) UpdatePool(ctx context.Context, p *waypost.Pool) error {
 	args = append(args, p.Name, p.ID)
 	return d.do(ctx, fmt.Sprintf("update pool %q", p.Name), 0, func(tx *tx) error {
 		n, err := tx.exec(`UPDATE pool SET strategy = $2, members = $3, lists = $4, metadata = $5, failover = $6, overflow = $7,
-patience = $8, name = $9 WHERE account = $1 AND id = $10`, args...)
+patience = $8, names_ip = $9, warmup = $10, name = $11 WHERE account = $1 AND id = $12`, args...)
 		return found(n, taken(err))
 	})
 }
@@ -140,13 +140,13 @@ func (t *tx) leavePools(account, provider int64) error {
 	return nil
 }
 
-const selectPool = `SELECT id, account, name, strategy, members, lists, metadata, failover, overflow, patience, created FROM pool`
+const selectPool = `SELECT id, account, name, strategy, members, lists, metadata, failover, overflow, patience, names_ip, warmup, created FROM pool`
 
 func scanPool(row scanner, p *waypost.Pool) error {
 	var members, lists string
 	var patience, created int64
 	if err := row.Scan(&p.ID, &p.Account, &p.Name, &p.Strategy, &members, &lists, &p.Metadata, &p.Failover, &p.Overflow, &patience,
-		&created); err != nil {
+		&p.NamesIP, &p.Warmup, &created); err != nil {
 		return err
 	}
 	p.Patience, p.Created = milliseconds(patience), moment(created)

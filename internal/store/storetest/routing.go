@@ -175,7 +175,7 @@ func testUpdatePool(t *testing.T, e Engine) {
 		ID: f.pool, Account: f.account, Name: "renamed", Strategy: waypost.StrategySendingDomain,
 		Members: []waypost.PoolMember{{Provider: f.provider, Weight: 3}},
 		Lists:   map[string][]int64{"example.com": {f.provider}, waypost.OtherList: {f.provider, 99}}, Metadata: `{"m":1}`,
-		Failover: true, Overflow: 12, Patience: 90 * time.Second, Created: epoch.Add(time.Hour),
+		Failover: true, Overflow: 12, Patience: 90 * time.Second, NamesIP: true, Warmup: 24, Created: epoch.Add(time.Hour),
 	}
 	f.ok(f.s.UpdatePool(ctx, &p))
 	want := p
