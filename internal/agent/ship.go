@@ -35,6 +35,7 @@ type Shipper struct {
 	status *status
 	client *http.Client
 	agent  waypost.ReportAgent // without its state
+	zip    *gzip.Writer        // nil before the first report
 
 	key      string
 	most     int // events in the next request; halved by 413
@@ -263,7 +264,7 @@ func (s *Shipper) post(ctx context.Context, payloads [][]byte) answer {
 	if err != nil {
 		return answer{kind: failed, err: fmt.Errorf("encode agent: %w", err)}
 	}
-	body, err := encodeReport(agent, payloads)
+	body, err := s.encodeReport(agent, payloads)
 	if err != nil {
 		return answer{kind: failed, err: err}
 	}
@@ -289,30 +290,34 @@ func (s *Shipper) post(ctx context.Context, payloads [][]byte) answer {
 	return a
 }
 
-// encodeReport writes the body of D-31, compressed.
-func encodeReport(agent []byte, payloads [][]byte) ([]byte, error) {
-	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err != nil {
-		return nil, fmt.Errorf("compress report: %w", err)
+// encodeReport writes the body of D-31, compressed. The compressor holds more
+// memory than the report it makes and is used again.
+func (s *Shipper) encodeReport(agent []byte, payloads [][]byte) ([]byte, error) {
+	var b bytes.Buffer // not used again: the transport may read it beyond the answer
+	var err error
+	if s.zip == nil {
+		s.zip, err = gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	} else {
+		s.zip.Reset(&b)
 	}
 	write := func(p []byte) {
 		if err == nil {
-			_, err = z.Write(p)
+			_, err = s.zip.Write(p)
 		}
 	}
 	write([]byte(`{"agent":`))
 	write(agent)
 	write([]byte(`,"events":[`))
+	comma := []byte(",")
 	for i, p := range payloads {
 		if i > 0 {
-			write([]byte(","))
+			write(comma)
 		}
 		write(p)
 	}
 	write([]byte("]}"))
 	if err == nil {
-		err = z.Close()
+		err = s.zip.Close()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("compress report: %w", err)
