@@ -42,7 +42,20 @@ type MessageFilter struct {
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"100"`
 	Offset int    `query:"offset" default:"0" minimum:"0"`
 	Before string `query:"before" maxLength:"36" doc:"only messages older than this id: goes through long lists at the same speed on every page"`
+	MessageSearch
 }
+
+// MessageSearch is what messages are searched by beside recipient and time. Such
+// a list goes on by before alone.
+type MessageSearch struct {
+	Status  string `query:"status" enum:"queued,sent,delivered,softBounced,hardBounced,dropped" doc:"where the message stands; sent: the provider took it, and no more is known"`
+	QueueID string `query:"queueId" maxLength:"255" doc:"a mail server's queue id of the message"`
+	Sender  string `query:"sender" maxLength:"320" doc:"the whole address of From"`
+	Tag     string `query:"tag" maxLength:"255" doc:"one of the groups, exact"`
+	Subject string `query:"subject" maxLength:"200" doc:"part of the subject, in any case; has no index, so that few others should have to be looked through"`
+}
+
+func (s *MessageSearch) given() bool { return *s != MessageSearch{} }
 
 type recipientMessages struct {
 	Recipient string `path:"recipient" maxLength:"320"`
@@ -259,6 +272,9 @@ func (a *API) listMessages(ctx context.Context, in *MessageFilter) ([]foundMessa
 			return nil, badField("before", "must be the id of a message")
 		}
 	}
+	if in.given() {
+		return a.searchMessages(ctx, q, &in.MessageSearch)
+	}
 	at := cursorKey(q)
 	if last, ok := a.cursors.find(at(q.Offset)); ok && q.Before.IsZero() && q.Offset > 0 {
 		q.Before, q.Offset = last.message, 0
@@ -274,4 +290,29 @@ func (a *API) listMessages(ctx context.Context, in *MessageFilter) ([]foundMessa
 		a.cursors.note(at(in.Offset+in.Limit), cursor{message: all[len(all)-1].ID})
 	}
 	return a.withContents(ctx, all)
+}
+
+// mostLooked is how many messages, or calls, one search looks through: some
+// hundred milliseconds' work.
+const mostLooked = 50_000
+
+// searchMessages lists the messages that a search finds. It never leaves a page
+// short without saying so: a program would take that for the end.
+func (a *API) searchMessages(ctx context.Context, q store.MessageQuery, in *MessageSearch) ([]foundMessage, error) {
+	if q.Offset != 0 {
+		return nil, badField("offset", "status, queueId, sender, tag and subject go on behind a message: give before, the id of the last one")
+	}
+	status, _ := waypost.ParseMessageStatus(in.Status) // the framework took no other
+	found, err := a.cfg.Store.FindMessages(ctx, store.Search{
+		MessageQuery: q, Status: status, Queue: waypost.QueueID(strings.TrimSpace(in.QueueID)), Sender: waypost.FoldEmail(strings.TrimSpace(in.Sender)),
+		Tag: in.Tag, Subject: strings.TrimSpace(in.Subject), Look: mostLooked,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("search messages: %w", err)
+	}
+	if !found.Next.IsZero() && len(found.Messages) < q.Limit {
+		return nil, badField("before", "%d messages were looked through and %d found; narrow the search with from and to, ask for fewer with limit, or go on with before=%s",
+			mostLooked, len(found.Messages), found.Next)
+	}
+	return a.withContents(ctx, found.Messages)
 }

@@ -33,7 +33,9 @@ type eventsPage struct {
 	CSV       string
 	NDJSON    string
 	Filters   bool
-	Exact     string // how many the filters select, in words
+	Tail      string // where the live list asks for what is newer; "" when it is no list of the newest
+	After     int64  // the id behind which to ask
+	More      int    // how many newer ones an answer to it left out
 }
 
 // eventRow is one line of it.
@@ -78,9 +80,45 @@ func (d *Dash) eventFilters(v *visit, f *form) store.EventQuery {
 	return q
 }
 
+// The live list of events goes on behind an id, and says so when more came than
+// it takes. Transactions that are under way at once may end in the other order
+// of their ids, so each answer reads the last moments again, and the page leaves
+// out what it shows already.
+const (
+	mostTailed  = 1000            // events in one answer
+	tailSettles = 5 * time.Second // for how long an event of a lower id may still appear
+)
+
+// tail fills in how the list of the newest events goes on.
+func (d *Dash) tail(v *visit, p *eventsPage, q store.EventQuery, list []waypost.Event) error {
+	if q.Before != 0 || !q.To.IsZero() && q.To.Before(v.now) {
+		return nil
+	}
+	address := v.r.URL.Query() // what is left out of it is not a filter
+	address.Del("after")
+	p.Tail = "/events?" + address.Encode()
+	p.After = max(q.After, store.EventID(v.now.Add(-tailSettles).UnixMilli(), 0, 0))
+	if q.After == 0 && len(list) > perPage { // what is older stands on the next page
+		p.After = max(p.After, list[perPage-1].ID)
+	}
+	if q.After == 0 || len(list) < mostTailed {
+		return nil
+	}
+	q.Limit = 1
+	n, err := d.cfg.Store.CountEvents(v.ctx(), q)
+	if err != nil {
+		return fmt.Errorf("count events: %w", err)
+	}
+	p.More = max(n-len(list), 0)
+	return nil
+}
+
 func (d *Dash) events(v *visit) error {
 	f := newForm(v.r.URL.Query())
 	q := d.eventFilters(v, f)
+	if q.After = formID(f, "after"); q.After != 0 {
+		q.Limit = mostTailed
+	}
 	p := eventsPage{Form: f, Filters: filtered(f)}
 	names, err := d.eventChoices(v, &p)
 	if err != nil {
@@ -91,15 +129,22 @@ func (d *Dash) events(v *visit) error {
 		if err != nil {
 			return fmt.Errorf("list events: %w", err)
 		}
-		for i := range list[:min(len(list), perPage)] {
+		if err := d.tail(v, &p, q, list); err != nil {
+			return err
+		}
+		shown := perPage
+		if q.After != 0 {
+			shown = mostTailed
+		}
+		for i := range list[:min(len(list), shown)] {
 			e := &list[i]
 			p.Rows = append(p.Rows, eventRow{*e, eventChip(e), names[e.Provider], codes(e.Code, e.Enhanced)})
 		}
-		p.Pager = pages(v, len(list) > perPage, func() string { return strconv.FormatInt(list[perPage-1].ID, 10) })
+		p.Pager = pages(v, len(list) > perPage && q.After == 0, func() string { return strconv.FormatInt(list[perPage-1].ID, 10) })
 	}
 	export := url.Values{}
 	for name, values := range v.r.URL.Query() {
-		if name != "before" && slices.ContainsFunc(values, func(s string) bool { return s != "" }) {
+		if name != "before" && name != "after" && slices.ContainsFunc(values, func(s string) bool { return s != "" }) {
 			export[name] = values
 		}
 	}

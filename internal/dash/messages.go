@@ -31,6 +31,8 @@ const perPage = 50
 type messagesPage struct {
 	Form    *form
 	Subs    []option
+	Status  []option
+	Help    string
 	Rows    []messageRow
 	Pager   pager
 	Content bool // the person may see subjects
@@ -43,6 +45,8 @@ type messageRow struct {
 	Heading  heading
 	Status   chip
 	At       time.Time // of the status
+	Attempts int       // to relay it, so far
+	Due      time.Time // of the next one; zero when none is to come
 	Provider string
 	Sub      string
 }
@@ -52,32 +56,73 @@ type pager struct{ First, Next, Text string }
 
 func (d *Dash) messages(v *visit) error {
 	f := newForm(v.r.URL.Query())
-	p := messagesPage{Form: f, Content: may(&v.person, waypost.RoleOperator)}
-	q := store.MessageQuery{Account: v.account(), Limit: perPage + 1, Recipient: waypost.FoldEmail(f.Get("to"))}
+	p := messagesPage{Form: f, Status: statusChoices, Help: queryHelp, Content: may(&v.person, waypost.RoleOperator)}
 	subs, err := d.subAccounts(v)
 	if err != nil {
 		return err
 	}
-	q.SubAccount = formID(f, "sub")
-	q.From, q.To = dateRange(f)
-	if before := f.Get("before"); before != "" {
-		if q.Before, err = waypost.ParseUUID(before); err != nil {
-			return errNoPage
-		}
-	}
 	p.Subs = subOptions(subs)
-	p.Filters = q.Recipient != "" || q.SubAccount != 0 || !q.From.IsZero() || !q.To.IsZero()
+	q, err := messageFilters(v, f, p.Content)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"q", "to", "status", "sub", "from", "until"} {
+		p.Filters = p.Filters || f.Get(name) != ""
+	}
 	if f.OK() {
-		list, err := d.cfg.Store.ListMessages(v.ctx(), q)
+		found, err := d.cfg.Store.FindMessages(v.ctx(), q)
 		if err != nil {
-			return fmt.Errorf("list messages: %w", err)
+			return fmt.Errorf("find messages: %w", err)
 		}
-		if p.Rows, err = d.messageRows(v, list[:min(len(list), perPage)], subs); err != nil {
+		if p.Rows, err = d.messageRows(v, found.Messages, subs); err != nil {
 			return err
 		}
-		p.Pager = pages(v, len(list) > perPage, func() string { return list[perPage-1].ID.String() })
+		p.Pager = pages(v, !found.Next.IsZero(), found.Next.String)
+		if !found.Next.IsZero() && len(found.Messages) < perPage {
+			p.Pager.Text = lookedThrough(store.MostLooked, "messages")
+		}
 	}
 	return d.show(v, "messages", p)
+}
+
+// messageFilters reads the filters of an address: the query that was typed, and
+// the fields beside it.
+func messageFilters(v *visit, f *form, subjects bool) (s store.Search, err error) {
+	if wrong := readQuery(clip(f.Get("q"), 400), &s, subjects); wrong != "" {
+		f.wrong("q", wrong)
+	}
+	s.Account, s.Limit, s.SubAccount = v.account(), perPage, formID(f, "sub")
+	twice := func(name string, given bool) {
+		if given {
+			f.wrong(name, "This is part of the query, too; leave one of them out.")
+		}
+	}
+	if to := f.Get("to"); to != "" {
+		twice("to", s.Recipient != "")
+		s.Recipient = waypost.FoldEmail(to)
+	}
+	if word := f.Get("status"); word != "" {
+		twice("status", s.Status != "")
+		var ok bool
+		if s.Status, ok = waypost.ParseMessageStatus(word); !ok {
+			f.wrong("status", "There is no such status.")
+		}
+	}
+	from, to := dateRange(f)
+	if !from.IsZero() {
+		twice("from", !s.From.IsZero())
+		s.From = from
+	}
+	if !to.IsZero() {
+		twice("until", !s.To.IsZero())
+		s.To = to
+	}
+	if before := f.Get("before"); before != "" {
+		if s.Before, err = waypost.ParseUUID(before); err != nil {
+			return s, errNoPage
+		}
+	}
+	return s, nil
 }
 
 // pages makes the pager of a list whose address keeps its filters.
@@ -139,38 +184,39 @@ func subOptions(subs []waypost.SubAccount) []option {
 	return out
 }
 
-// outcomeTypes are the events that say where a message stands.
-var outcomeTypes = []waypost.EventType{
-	waypost.CSProcessed, waypost.CSSent, waypost.CSDelivered, waypost.CSDropped, waypost.CSHardBounced, waypost.CSSoftBounced,
-}
-
 func (d *Dash) messageRows(v *visit, list []waypost.Message, subs []waypost.SubAccount) ([]messageRow, error) {
 	names, err := d.providerNames(v)
+	if err != nil {
+		return nil, err
+	}
+	ids, contents := make([]waypost.UUID, len(list)), make([]waypost.UUID, len(list))
+	for i := range list {
+		ids[i], contents[i] = list[i].ID, list[i].Content
+	}
+	stands, err := d.cfg.Store.Standings(v.ctx(), v.account(), ids)
+	if err != nil {
+		return nil, fmt.Errorf("read where messages stand: %w", err)
+	}
+	heads, err := d.subjects.all(v.ctx(), contents)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]messageRow, len(list))
 	for i := range list {
 		m := &list[i]
-		row := messageRow{Message: *m, Provider: names[m.Provider]}
+		s := stands[m.ID]
+		row := messageRow{Message: *m, Heading: heads[m.Content], Provider: names[m.Provider], Attempts: s.Attempts, Due: s.Due}
 		for k := range subs {
 			if subs[k].ID == m.SubAccount {
 				row.Sub = subs[k].Name
 			}
-		}
-		if row.Heading, err = d.subjects.of(v.ctx(), m.Content); err != nil {
-			return nil, err
 		}
 		if may(&v.person, waypost.RoleOperator) {
 			row.Heading.Subject = orElse(row.Heading.Subject, "(no subject)")
 		} else {
 			row.Heading.Subject = ""
 		}
-		events, err := d.cfg.Store.ListEvents(v.ctx(), store.EventQuery{Account: v.account(), Message: m.ID, Types: outcomeTypes, Limit: 10})
-		if err != nil {
-			return nil, fmt.Errorf("list the events of message %s: %w", m.ID, err)
-		}
-		row.Status, row.At = standing(events, m)
+		row.Status, row.At = standing([]waypost.Event{s.Event}, m)
 		out[i] = row
 	}
 	return out, nil
@@ -178,35 +224,15 @@ func (d *Dash) messageRows(v *visit, list []waypost.Message, subs []waypost.SubA
 
 // standing is where a message stands, by its events.
 func standing(events []waypost.Event, m *waypost.Message) (chip, time.Time) {
-	best := -1
-	for i := range events {
-		e := &events[i]
-		if e.Evidence {
-			continue
-		}
-		if best < 0 || weight(e.Type) > weight(events[best].Type) ||
-			weight(e.Type) == weight(events[best].Type) && e.At.After(events[best].At) {
-			best = i
-		}
-	}
-	if best < 0 {
+	status, by := waypost.StatusOf(events)
+	switch status {
+	case waypost.StatusExpired:
 		return makeChip("quiet", "events expired"), m.SubmittedAt
+	case waypost.StatusQueued:
+		return chip{"info", "clock", "waiting", ""}, by.At
+	case waypost.StatusSent, waypost.StatusDelivered, waypost.StatusSoftBounced, waypost.StatusHardBounced, waypost.StatusDropped:
 	}
-	e := &events[best]
-	if e.Type == waypost.CSProcessed {
-		return chip{"info", "clock", "waiting", ""}, e.At
-	}
-	return eventChip(e), e.At
-}
-
-func weight(t waypost.EventType) int {
-	switch {
-	case t.Final():
-		return 2
-	case t == waypost.CSSent:
-		return 1
-	}
-	return 0
+	return eventChip(by), by.At
 }
 
 // providerNames gives the names of the account's providers by id.
@@ -225,7 +251,8 @@ func (d *Dash) providerNames(v *visit) (map[int64]string, error) {
 var anyUUID = regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`)
 
 // find leads from the search box to what was meant: a message by its id, also
-// inside a Message-ID or a return path, or the messages of an address.
+// inside a Message-ID or a return path, or by the id that a mail server gave it;
+// the messages of an address; or those that a query selects.
 func (d *Dash) find(v *visit) error {
 	text := strings.TrimSpace(clip(v.r.URL.Query().Get("q"), 400))
 	if id := anyUUID.FindString(text); id != "" {
@@ -242,13 +269,40 @@ func (d *Dash) find(v *visit) error {
 		d.say(v, "warn", "There is no message with the id "+u.String()+".")
 		return v.redirect("/messages")
 	}
-	if strings.Contains(text, "@") {
+	all := terms(text)
+	switch {
+	case text == "":
+		return v.redirect("/messages")
+	case len(all) == 1 && all[0].key == "" && strings.Contains(text, "@"):
 		return v.redirect(link("/messages", "to", text))
+	case len(all) == 1 && (all[0].key == "" || all[0].key == "queue"):
+		return d.findQueued(v, waypost.QueueID(all[0].value))
 	}
-	if text != "" {
-		d.say(v, "warn", "Search for a whole e-mail address, or for the id of a message.")
+	return v.redirect(link("/messages", "q", text))
+}
+
+// findQueued leads to the message with a mail server's id, or to the list when
+// several had it: a server gives an id again.
+func (d *Dash) findQueued(v *visit, id waypost.QueueID) error {
+	found, err := d.cfg.Store.FindMessages(v.ctx(), store.Search{MessageQuery: store.MessageQuery{Account: v.account(), Limit: 2}, Queue: id})
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for queue id %q: %w", id, err)
+	case len(found.Messages) == 1:
+		return v.redirect("/messages/" + found.Messages[0].ID.String())
+	case len(found.Messages) > 1:
+		return v.redirect(link("/messages", "q", "queue:"+quoted(string(id))))
 	}
+	d.say(v, "warn", "No message has the queue id "+string(id)+". The search takes a whole e-mail address, the id of a message, a mail server's queue id, or a query such as subject:order status:dropped.")
 	return v.redirect("/messages")
+}
+
+// quoted is a value as a query holds it.
+func quoted(s string) string {
+	if strings.ContainsAny(s, " \t") {
+		return `"` + s + `"`
+	}
+	return s
 }
 
 func (d *Dash) retryMessage(v *visit) error  { return d.actOn(v, "retry", "It is due now.") }

@@ -14,6 +14,7 @@ import (
 // subjects remembers what lists show of contents: a content may hold large
 // attachments, and is never changed.
 type subjects struct {
+	store store.Store
 	heads store.Heads
 	known *lru.Cache[waypost.UUID, heading]
 }
@@ -25,20 +26,49 @@ type heading struct {
 	Gone    bool // past its retention
 }
 
-func newSubjects(s store.Queue) *subjects {
+func newSubjects(s store.Store) *subjects {
 	known, err := lru.New[waypost.UUID, heading](10_000)
 	if err != nil {
 		panic("BUG: size of the cache of subjects: " + err.Error())
 	}
-	return &subjects{store.Heads{Queue: s}, known}
+	return &subjects{s, store.Heads{Queue: s}, known}
 }
 
-// of gives the heading of a content. Callers have read a message of the
-// person's account that names it.
-func (s *subjects) of(ctx context.Context, id waypost.UUID) (heading, error) {
-	if h, ok := s.known.Get(id); ok {
-		return h, nil
+// all gives the headings of contents. Callers have read messages of the
+// person's account that name them. The store keeps what lists show apart; only
+// contents from before it did are read whole.
+func (s *subjects) all(ctx context.Context, ids []waypost.UUID) (map[waypost.UUID]heading, error) {
+	out := make(map[waypost.UUID]heading, len(ids))
+	var missing []waypost.UUID
+	for _, id := range ids {
+		if _, known := out[id]; known {
+			continue
+		}
+		h, ok := s.known.Get(id)
+		if out[id] = h; !ok {
+			missing = append(missing, id)
+		}
 	}
+	kept, err := s.store.Headlines(ctx, missing)
+	if err != nil {
+		return nil, fmt.Errorf("read subjects: %w", err)
+	}
+	for _, id := range missing {
+		h := heading{From: kept[id].From, Subject: kept[id].Subject}
+		if _, ok := kept[id]; !ok {
+			if h, err = s.whole(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+		if out[id] = h; !h.Gone {
+			s.known.Add(id, h)
+		}
+	}
+	return out, nil
+}
+
+// whole reads a content for its heading.
+func (s *subjects) whole(ctx context.Context, id waypost.UUID) (heading, error) {
 	c, err := s.heads.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return heading{Gone: true}, nil
@@ -46,7 +76,6 @@ func (s *subjects) of(ctx context.Context, id waypost.UUID) (heading, error) {
 	if err != nil {
 		return heading{}, fmt.Errorf("read content %s: %w", id, err)
 	}
-	h := heading{From: c.From, Subject: clip(c.Subject, 500)}
-	s.known.Add(id, h)
-	return h, nil
+	h := store.HeadlineOf(&c)
+	return heading{From: h.From, Subject: h.Subject}, nil
 }

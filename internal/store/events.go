@@ -32,6 +32,15 @@ type Events interface {
 	Event(ctx context.Context, account, id int64) (waypost.Event, error)
 	// ListMessages lists messages, newest first.
 	ListMessages(ctx context.Context, q MessageQuery) ([]waypost.Message, error)
+	// FindMessages searches, as far as one search may look.
+	FindMessages(ctx context.Context, s Search) (Found, error)
+	// Standings tells where messages of an account stand, at most 1,000. Of one
+	// that is unknown or another account's it knows nothing: StatusExpired.
+	Standings(ctx context.Context, account int64, ids []waypost.UUID) (map[waypost.UUID]Standing, error)
+	// Headlines gives what lists show of contents, at most 1,000, of whatever
+	// account: callers have read messages that name them. Contents that are gone
+	// are left out, and so are those that were stored before headlines were kept.
+	Headlines(ctx context.Context, contents []waypost.UUID) (map[waypost.UUID]Headline, error)
 	// PruneEvents deletes up to limit events older than a time, with the keys
 	// of their facts, and tells how many. An engine that can drop whole
 	// partitions does that.

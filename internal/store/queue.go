@@ -41,7 +41,8 @@ type Queue interface {
 	PackedContent(ctx context.Context, id waypost.UUID, most int) (Packed, error)
 }
 
-// Acceptance is one API call, stored whole.
+// Acceptance is one API call, stored whole. The ids of its content and messages
+// are of one millisecond: searches find the messages of a content by it.
 type Acceptance struct {
 	Content  waypost.Content
 	Messages []waypost.Message

@@ -52,9 +52,9 @@ func event(m *waypost.Message, t waypost.EventType, at time.Time) waypost.Event 
 	case waypost.CSProcessed:
 		e.Source = waypost.SourceAPI
 	case waypost.CSSent:
-		e.Source, e.Code, e.Enhanced, e.Text, e.Attempt, e.Queue = waypost.SourceRelay, 250, "2.0.0", "Ok: queued as 4bXk2L0kzPz9rxy", 1, "4bXk2L0kzPz9rxy"
+		e.Source, e.Code, e.Enhanced, e.Text, e.Attempt, e.Queue = waypost.SourceRelay, 250, "2.0.0", "Ok: queued as "+string(QueueID(m.ID)), 1, QueueID(m.ID)
 	case waypost.CSDelivered:
-		e.Code, e.Enhanced, e.Text, e.Queue, e.Relay = 250, "2.0.0", "OK  1732435200 a640c23a62f3a-aa4f7c3si1234567", "4bXk2L0kzPz9rxy", "mx."+hostOf(m.Recipient)
+		e.Code, e.Enhanced, e.Text, e.Queue, e.Relay = 250, "2.0.0", "OK  1732435200 a640c23a62f3a-aa4f7c3si1234567", QueueID(m.ID), "mx."+hostOf(m.Recipient)
 	case waypost.CSSoftBounced:
 		e.Code, e.Enhanced, e.Text, e.Reason, e.Rule, e.Relay = 452, "4.2.2", "4.2.2 The recipient's inbox is out of storage space", "mailbox_full", "generic.quota", "mx."+hostOf(m.Recipient)
 	case waypost.CSHardBounced:
@@ -63,6 +63,11 @@ func event(m *waypost.Message, t waypost.EventType, at time.Time) waypost.Event 
 		e.Source, e.Text, e.Reason = waypost.SourceAPI, "The recipient is on the suppression list: hard bounce", waypost.DropSuppressed
 	}
 	return e
+}
+
+// QueueID is the id that the mail servers of a scene gave a message.
+func QueueID(id waypost.UUID) waypost.QueueID {
+	return waypost.QueueID(fmt.Sprintf("4b%X", id[9:16]))
 }
 
 func hostOf(email string) string {

@@ -92,16 +92,55 @@
   // Live parts: elements with an id and data-live. The same page is read again
   // and the parts of the same id take each other's place; one that holds the
   // focus or an open selection waits for the next time.
+  //
+  // A list with data-tail is not read again: it asks for what is newer than
+  // data-after, and leaves out what it has. Event ids are beyond what numbers
+  // hold exactly.
+  const mostRows = 2000;
+  const pull = async list => {
+    const after = BigInt(list.dataset.after);
+    const answer = await fetch(`${list.dataset.tail}&after=${after}`, {headers: {'X-Part': '1'}, redirect: 'error', cache: 'no-store'});
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById(list.id);
+    if (!fresh || !fresh.dataset.after) return;
+    const body = list.querySelector('tbody');
+    const shown = [...body.querySelectorAll('tr[data-id]')].filter(r => BigInt(r.dataset.id) > after);
+    const known = new Set(shown.map(r => r.dataset.id));
+    const came = [...fresh.querySelectorAll('tr[data-id]')];
+    const oldest = came.length ? BigInt(came[came.length - 1].dataset.id) : 0n;
+    const skipped = Number(fresh.dataset.more) - shown.filter(r => BigInt(r.dataset.id) < oldest).length;
+    const rows = came.filter(r => !known.has(r.dataset.id)).map(r => document.adoptNode(r));
+    for (const r of rows.reverse()) { // mostly on top; a straggler goes where it belongs
+      dress(r);
+      const id = BigInt(r.dataset.id);
+      const below = [...body.children].find(o => o.dataset.id && BigInt(o.dataset.id) < id);
+      if (below) below.before(r); else body.append(r);
+    }
+    if (Number(fresh.dataset.more) && skipped > 0) {
+      const row = document.createElement('tr');
+      row.className = 'skipped';
+      const cell = row.insertCell();
+      cell.colSpan = list.querySelectorAll('thead th').length;
+      cell.textContent = `${skipped.toLocaleString('en')} events came faster than this list takes, and are left out here. Reload, or export them.`;
+      const below = [...body.children].find(o => o.dataset.id && BigInt(o.dataset.id) < oldest);
+      if (below) below.before(row); else body.append(row);
+    }
+    while (body.children.length > mostRows) body.lastElementChild.remove();
+    list.dataset.after = fresh.dataset.after;
+  };
+
   let reading = false;
   let again = false;
   const refresh = async () => {
     if (reading) { again = true; return; }
     reading = true;
     try {
+      for (const list of document.querySelectorAll('[data-tail]')) await pull(list);
+      if (!document.querySelector('[data-live][id]:not([data-tail])')) return;
       const answer = await fetch(location.href, {headers: {'X-Part': '1'}, redirect: 'error', cache: 'no-store'});
       if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      for (const old of document.querySelectorAll('[data-live][id]')) {
+      for (const old of document.querySelectorAll('[data-live][id]:not([data-tail])')) {
         const part = fresh.getElementById(old.id);
         if (!part || old.contains(document.activeElement) && document.activeElement !== document.body) continue;
         const open = new Map([...old.querySelectorAll('details')].map((d, i) => [d.id || i, d.open]));

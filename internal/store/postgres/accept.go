@@ -29,6 +29,7 @@ func (o *op) encode(a *store.Acceptance) error {
 	o.content.int64(a.Content.SubAccount)
 	o.content.bytes(body)
 	o.content.bytes(store.OwnMessageID(&a.Content))
+	o.headlineOf(&a.Content)
 	o.message = make(rows, 0, 256*len(a.Messages))
 	for i := range a.Messages {
 		if err := o.message.message(&a.Messages[i]); err != nil {
@@ -54,7 +55,7 @@ func (o *op) encode(a *store.Acceptance) error {
 		}
 	}
 	o.addReplay(a)
-	o.size = len(o.content) + len(o.message) + len(o.queue) + len(o.events) + len(o.replay.answer())
+	o.size = len(o.content) + len(o.headline) + len(o.tags) + len(o.message) + len(o.queue) + len(o.events) + len(o.replay.answer())
 	return nil
 }
 
@@ -118,6 +119,8 @@ func (d *DB) commitAccepts(ctx context.Context, t *tx, group []*op) error {
 		part func(*op) rows
 	}{
 		{contentCopy, func(o *op) rows { return o.content }},
+		{headlineCopy, func(o *op) rows { return o.headline }},
+		{tagCopy, func(o *op) rows { return o.tags }},
 		{messageCopy, func(o *op) rows { return o.message }},
 		{eventCopy, func(o *op) rows { return o.events }},
 		{queueCopy, func(o *op) rows { return o.queue }},

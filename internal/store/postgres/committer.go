@@ -25,6 +25,7 @@ type op struct {
 	size int // about how many bytes it writes
 
 	content, message, queue, attempt rows
+	headline, tags                   rows // of the content
 	events                           rows
 	eventAt                          []int // where each row of events begins
 	counted                          []waypost.Event

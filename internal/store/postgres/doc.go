@@ -53,7 +53,10 @@
 // Each filter of events has a partial index by type and id; a statement holds
 // only the conditions asked for and is planned for their values. It walks for ids
 // and reads the rows of the page alone. Where no index finds what is asked for,
-// in the audit and among suppressions, Look bounds how much is read.
+// in the audit and among suppressions, Look bounds how much is read. A search of
+// messages reads candidates off one index, of headlines, tags, queue ids,
+// outcomes or of unsettled (sent, with no more known of them), and judges them
+// in the order of their ids.
 //
 // # Event ids
 //

@@ -147,6 +147,8 @@ const deleteMessages = `WITH old AS MATERIALIZED (
   DELETE FROM transcript s USING old WHERE s.message = old.id
 ), deferrals AS (
   DELETE FROM deferral f USING old WHERE f.message = old.id
+), sent AS (
+  DELETE FROM unsettled u USING old WHERE u.message = old.id
 ) SELECT content FROM gone`
 
 // PruneMessages deletes finished messages, the oldest first, and the contents
@@ -175,8 +177,10 @@ func (d *DB) PruneMessages(ctx context.Context, before time.Time, limit int) (n 
 func deleteContents(ctx context.Context, tx pgx.Tx, contents []pgtype.UUID) error {
 	slices.SortFunc(contents, func(a, b pgtype.UUID) int { return bytes.Compare(a.Bytes[:], b.Bytes[:]) })
 	first, last := waypost.UUID(contents[0].Bytes).Time(), waypost.UUID(contents[len(contents)-1].Bytes).Time()
-	_, err := tx.Exec(ctx, `WITH kept AS MATERIALIZED (SELECT m.content FROM message m WHERE m.id >= $2 AND m.id < $3 AND m.content = ANY($1::uuid[]))
-DELETE FROM content c WHERE c.id = ANY($1::uuid[]) AND c.id NOT IN (SELECT content FROM kept)`,
+	_, err := tx.Exec(ctx, `WITH kept AS MATERIALIZED (SELECT m.content FROM message m WHERE m.id >= $2 AND m.id < $3 AND m.content = ANY($1::uuid[])),
+gone AS (DELETE FROM content c WHERE c.id = ANY($1::uuid[]) AND c.id NOT IN (SELECT content FROM kept) RETURNING c.id),
+headlines AS (DELETE FROM headline h USING gone WHERE h.content = gone.id)
+DELETE FROM content_tag g USING gone WHERE g.content = gone.id`,
 		slices.Compact(contents), [16]byte(idFloor(first.Add(-time.Minute))), [16]byte(idFloor(last.Add(time.Minute))))
 	return err
 }

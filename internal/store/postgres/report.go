@@ -203,6 +203,7 @@ func (d *DB) replaceBounces(ctx context.Context, t *tx, r *store.Reclassificatio
 	}
 	if r.Event == nil {
 		t.queue("DELETE FROM fact_key WHERE message = $1 AND kind = 2 AND key = $2", uuid(message), store.OnceBounce)
+		t.queue("INSERT INTO unsettled SELECT id, account FROM message WHERE id = $1 ON CONFLICT DO NOTHING", uuid(message))
 		return nil
 	}
 	t.queue("INSERT INTO fact_key (message, kind, key) VALUES ($1, 2, $2) ON CONFLICT DO NOTHING", uuid(message), store.OnceBounce)

@@ -19,12 +19,13 @@ type tx struct {
 	mark      int64 // of this transaction, in the committer's row of commit_mark
 	last      pgx.Batch
 	counted   counters
+	settled   settled
 	told      rows // of deliveryCopy
 	committed bool // COMMIT was sent
 }
 
 func newTx(conn *pgx.Conn, mark int64) *tx {
-	return &tx{conn: conn, mark: mark, counted: newCounters()}
+	return &tx{conn: conn, mark: mark, counted: newCounters(), settled: settled{}}
 }
 
 // transact runs work and commits. An error means that nothing was stored, but
@@ -84,6 +85,7 @@ func (d *DB) enter(t *tx, o *op) {
 	for i := range o.counted {
 		e := &o.counted[i]
 		t.counted.add(e, 1)
+		t.settled.add(e)
 		hooks.tell(&t.told, e)
 	}
 }
@@ -95,6 +97,7 @@ func (t *tx) finish(ctx context.Context, slot int16) error {
 			return err
 		}
 	}
+	t.settled.queue(t)
 	t.counted.queue(t, slot)
 	return nil
 }

@@ -59,6 +59,7 @@ func (t *tx) accept(a *store.Acceptance, body []byte, encoded []encodedMessage) 
 	if _, err := t.exec(insertContent, c.ID[:], c.Account, c.SubAccount, body, store.OwnMessageID(c)); err != nil {
 		return fmt.Errorf("content %s: %w", c.ID, taken(err))
 	}
+	t.headline(c)
 	for i := range a.Messages {
 		m := &a.Messages[i]
 		var to any

@@ -137,7 +137,10 @@ func (d *DB) try(group []*op, savepoints bool) error {
 			return err
 		}
 	}
-	err := tx.flushStats()
+	err := tx.flushMarks()
+	if err == nil {
+		err = tx.flushStats()
+	}
 	if err == nil {
 		_, err = tx.exec("COMMIT")
 	}

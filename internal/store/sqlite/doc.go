@@ -49,6 +49,14 @@
 // names folds the case of ASCII letters only. Where no index finds what is asked
 // for, in the audit and among suppressions, Look bounds how much is read.
 //
+// A search of messages reads candidates off one index and judges them by the
+// others, in the order of their ids: headline_sender and content_tag_list give
+// calls, whose messages are of the same millisecond; event_outcome gives those
+// with a terminal event; unsettled those that were sent with no more known of
+// them, written and deleted by the events of a group, which also fill
+// message_queue. It has buckets, as message_to: one index over all hashes would
+// dirty a page for each row.
+//
 // # Failures
 //
 // A full disk, an I/O error or a read-only file is [store.ErrUnavailable] with

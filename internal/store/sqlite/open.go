@@ -54,6 +54,7 @@ type DB struct {
 	recovered int64 // nothing is claimed before; 0 after an orderly end
 	bucket    int64 // of message_to, and how many are in it
 	inBucket  int
+	queued    bucketed // of message_queue
 	lastLease int64
 	lanes     map[waypost.Lane]*lane
 	ledgers   map[int64]*ledger
@@ -135,6 +136,9 @@ func (d *DB) open(ctx context.Context, opts Options) error {
 	}
 	if err := d.readBucket(ctx); err != nil {
 		return wrap("read the last recipients", err)
+	}
+	if err := d.readQueueBucket(ctx); err != nil {
+		return wrap("read the last queue ids", err)
 	}
 	if err := d.readHooks(ctx); err != nil {
 		return err

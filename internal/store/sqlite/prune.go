@@ -34,7 +34,7 @@ func (d *DB) PruneEvents(ctx context.Context, before time.Time, limit int) (int,
 			}
 		}
 		n = len(all)
-		return nil
+		return tx.pruneQueueIDs(before)
 	})
 	return n, err
 }
@@ -87,6 +87,7 @@ func (t *tx) forget(a *aged) error {
 		"DELETE FROM attempt WHERE message = $1",
 		"DELETE FROM transcript WHERE message = $1",
 		"DELETE FROM deferral WHERE message = $1",
+		"DELETE FROM unsettled WHERE message = $1",
 	} {
 		if _, err := t.exec(query, a.id[:]); err != nil {
 			return err
@@ -145,8 +146,12 @@ func (t *tx) forgetContents(all []aged) error {
 		delete(unused, id)
 	}
 	for id := range unused {
-		if _, err := t.exec("DELETE FROM content WHERE id = $1", id[:]); err != nil {
-			return err
+		for _, query := range []string{
+			"DELETE FROM content WHERE id = $1", "DELETE FROM headline WHERE content = $1", "DELETE FROM content_tag WHERE content = $1",
+		} {
+			if _, err := t.exec(query, id[:]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

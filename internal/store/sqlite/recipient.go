@@ -38,6 +38,14 @@ var _ = func() struct{} {
 	}
 	sqlite.MustRegisterDeterministicScalarFunction("waypost_fold", 1, text(func(s string) driver.Value { return waypost.FoldEmail(s) }))
 	sqlite.MustRegisterDeterministicScalarFunction("waypost_recipient", 1, text(func(s string) driver.Value { return recipientHash(s) }))
+	sqlite.MustRegisterDeterministicScalarFunction("waypost_queue", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		account, ok := args[0].(int64)
+		id, text := args[1].(string)
+		if !ok || !text {
+			return nil, fmt.Errorf("%T and %T are no account and queue id", args[0], args[1])
+		}
+		return queueHash(account, waypost.QueueID(id)), nil
+	})
 	return struct{}{}
 }()
 

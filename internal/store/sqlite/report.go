@@ -184,7 +184,10 @@ func (t *tx) replaceBounces(r *store.Reclassification, message waypost.UUID, old
 		t.uncount(e)
 	}
 	if r.Event == nil {
-		_, err := t.exec("DELETE FROM fact_key WHERE message = $1 AND kind = $2 AND key = $3", message[:], keyOnce, store.OnceBounce)
+		if _, err := t.exec("DELETE FROM fact_key WHERE message = $1 AND kind = $2 AND key = $3", message[:], keyOnce, store.OnceBounce); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT OR IGNORE INTO unsettled (message, account) SELECT id, account FROM message WHERE id = $1", message[:])
 		return err
 	}
 	if _, err := t.key(message, keyOnce, store.OnceBounce); err != nil {

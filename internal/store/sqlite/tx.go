@@ -13,6 +13,8 @@ type tx struct {
 	writes int
 	undo   []func()
 	counts []counted
+	heads  []any // rows of headline, and of content_tag
+	tags   []any
 }
 
 // stmt is the prepared statement of a query on the writing connection.
@@ -101,7 +103,7 @@ func (t *tx) rollback() {
 // runOp runs one op. An error means that the transaction cannot go on; an
 // op's own failure is in o.err and left nothing behind.
 func (t *tx) runOp(o *op, savepoint, alone bool) error {
-	undo, counts, writes := len(t.undo), len(t.counts), t.writes
+	undo, counts, writes, heads, tags := len(t.undo), len(t.counts), t.writes, len(t.heads), len(t.tags)
 	if savepoint {
 		if _, err := t.exec("SAVEPOINT op"); err != nil {
 			return err
@@ -120,7 +122,7 @@ func (t *tx) runOp(o *op, savepoint, alone bool) error {
 		return o.err
 	}
 	t.undoTo(undo)
-	t.counts = t.counts[:counts]
+	t.counts, t.heads, t.tags = t.counts[:counts], t.heads[:heads], t.tags[:tags]
 	if savepoint {
 		if _, err := t.exec("ROLLBACK TO op"); err != nil {
 			return err
