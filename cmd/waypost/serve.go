@@ -33,6 +33,7 @@ type settings struct {
 	SPF                  string          `name:"spf" help:"SPF mechanisms that cover your mail servers, such as \"ip4:192.0.2.1 include:_spf.example.com\"." placeholder:"LIST"`
 	AgentPackages        string          `help:"Directory of the agent's packages that /agent/install.sh installs; agent in the data directory without it." placeholder:"DIR"`
 	TrackIP              bool            `name:"track-ip" help:"Keep the IP addresses of opens, clicks and unsubscriptions." default:"true" negatable:""`
+	GeoDatabase          string          `help:"MaxMind DB file, such as GeoLite2-City.mmdb, that tells where opens and clicks come from; read again when it changes." placeholder:"FILE"`
 	TrustedProxies       []string        `help:"Networks of the proxies before this server, whose X-Forwarded-For is believed." placeholder:"CIDR,…"`
 	TrackScheme          string          `help:"http or https, of the tracking hosts of sender domains; that of the public URL without it." placeholder:"SCHEME"`
 	OIDCIssuer           string          `name:"oidc-issuer" help:"OpenID Connect issuer through which people log in to the dashboard." placeholder:"URL"`
@@ -73,7 +74,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 		TLSCert: s.TLSCert, TLSKey: s.TLSKey,
 		PublicURL: s.PublicURL, PublicIP: s.PublicIP, LegacySunset: sunset, KeyPerHour: s.KeyPerHour, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver, SPF: s.SPF,
 		AgentPackages: s.AgentPackages,
-		ForgetIP:      !s.TrackIP, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
+		ForgetIP:      !s.TrackIP, GeoDatabase: s.GeoDatabase, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
 		OIDC: server.OIDC{
 			Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: s.OIDCClientSecret, Name: s.OIDCName, Scopes: s.OIDCScopes,
 			CreateRole: s.OIDCCreateRole, Groups: s.OIDCGroups, GroupsClaim: s.OIDCGroupsClaim, Only: s.OIDCOnly,

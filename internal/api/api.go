@@ -19,6 +19,7 @@ import (
 	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
@@ -37,6 +38,8 @@ type Config struct {
 	Version string
 
 	Webhooks *webhook.Sender // for tests of webhooks
+
+	Geo *track.Geo // where visits come from; nil: not told
 
 	SubmissionDomain string // of user names of SMTP submission; "" : waypost.SubmissionDomain
 

@@ -8,6 +8,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose/merge"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -74,9 +75,13 @@ type contentHead struct {
 	from    waypost.Address
 	subject string
 	groups  []string
+
+	variables map[string]any // of the call, for the subject
 }
 
-func headOf(c *waypost.Content) contentHead { return contentHead{c.From, c.Subject, c.Groups} }
+func headOf(c *waypost.Content) contentHead {
+	return contentHead{c.From, c.Subject, c.Groups, merge.Named(c.Subject, c.Variables)}
+}
 
 // withMessages finds what is shown of the messages of events.
 func (a *API) withMessages(ctx context.Context, all []waypost.Event) ([]foundEvent, error) {
@@ -104,7 +109,7 @@ func (a *API) withMessages(ctx context.Context, all []waypost.Event) ([]foundEve
 			head = headOf(&c)
 			heads[m.Content] = head
 		}
-		out[i] = foundEvent{all[i], m, head}
+		out[i] = a.found(&all[i], &m, &head)
 	}
 	return out, nil
 }

@@ -12,7 +12,7 @@
 // suppression.go with its entries and files, domain.go,
 // provider.go, probe.go, pool.go, ip.go, queue.go, subaccount.go, key.go,
 // message.go, event.go, listing.go, export.go, timeline.go, stat.go,
-// breakdown.go, bounce.go, audit.go, and report.go for the agent. reference.go
+// breakdown.go, code.go, bounce.go, audit.go, and report.go for the agent. reference.go
 // makes the page for readers from the document for machines.
 //
 // # Promises

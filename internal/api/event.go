@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose/merge"
 	"github.com/waypost-mail/waypost/internal/track"
 )
 
@@ -40,6 +41,7 @@ type EventMetadata struct {
 	UserAgent       *Software `json:"userAgent,omitempty"`
 	OS              *Software `json:"os,omitempty"`
 	Device          *Device   `json:"device,omitempty"`
+	Geo             *Geo      `json:"geo,omitempty"`
 	ClickedURL      string    `json:"clickedURL,omitempty"`
 	TrackedIP       string    `json:"trackedIP,omitempty"`
 	RawUserAgent    string    `json:"rawUserAgent,omitempty"`
@@ -51,6 +53,8 @@ type Software struct {
 	Major  string `json:"Major,omitempty"`
 	Minor  string `json:"Minor,omitempty"`
 	Patch  string `json:"Patch,omitempty"`
+
+	PatchMinor string `json:"PatchMinor,omitempty" doc:"of operating systems"`
 }
 
 // Device is a machine, as read from a User-Agent field.
@@ -58,6 +62,15 @@ type Device struct {
 	Family string `json:"Family"`
 	Brand  string `json:"Brand,omitempty"`
 	Model  string `json:"Model,omitempty"`
+}
+
+// Geo is where a visit came from, as the operator's database tells.
+type Geo struct {
+	CityID        string `json:"cityID,omitempty" doc:"GeoNames id"`
+	ContinentCode string `json:"continentCode,omitempty"`
+	CountryCode   string `json:"countryCode,omitempty"`
+	PostalCode    string `json:"postalCode,omitempty"`
+	TimeZone      string `json:"timeZone,omitempty"`
 }
 
 // EventV1 is an event in the contract v1.
@@ -82,6 +95,7 @@ type EventMetadataV1 struct {
 	UserAgent       *SoftwareV1 `json:"userAgent,omitempty"`
 	OS              *SoftwareV1 `json:"os,omitempty"`
 	Device          *DeviceV1   `json:"device,omitempty"`
+	Geo             *GeoV1      `json:"geo,omitempty"`
 	ClickedURL      string      `json:"clickedUrl,omitempty"`
 	TrackedIP       string      `json:"trackedIp,omitempty"`
 	RawUserAgent    string      `json:"rawUserAgent,omitempty"`
@@ -93,6 +107,8 @@ type SoftwareV1 struct {
 	Major  string `json:"major,omitempty"`
 	Minor  string `json:"minor,omitempty"`
 	Patch  string `json:"patch,omitempty"`
+
+	PatchMinor string `json:"patchMinor,omitempty" doc:"of operating systems"`
 }
 
 // DeviceV1 is Device in the contract v1.
@@ -102,11 +118,37 @@ type DeviceV1 struct {
 	Model  string `json:"model,omitempty"`
 }
 
+// GeoV1 is Geo in the contract v1.
+type GeoV1 struct {
+	CityID        uint32 `json:"cityId,omitempty" doc:"GeoNames id"`
+	CountryCode   string `json:"countryCode,omitempty"`
+	ContinentCode string `json:"continentCode,omitempty"`
+	PostalCode    string `json:"postalCode,omitempty"`
+	TimeZone      string `json:"timeZone,omitempty"`
+}
+
 // foundEvent is an event with what is shown of its message.
 type foundEvent struct {
 	waypost.Event
 	message waypost.Message
 	head    contentHead
+	place   *track.Place // of a visit, nil when nobody knows
+}
+
+// found puts together what is shown of an event.
+func (a *API) found(e *waypost.Event, m *waypost.Message, head *contentHead) foundEvent {
+	out := foundEvent{Event: *e, message: *m, head: *head}
+	if e.Visit != nil {
+		if p, ok := a.cfg.Geo.Place(e.Visit.IP); ok {
+			out.place = &p
+		}
+	}
+	return out
+}
+
+// subject is that of the message, as its recipient read it.
+func (e *foundEvent) subject() string {
+	return merge.Line(e.head.subject, e.message.Variables, e.head.variables)
 }
 
 var eventViews = views[foundEvent, Event, EventV1]{legacy: eventView, v1: eventViewV1}
@@ -117,28 +159,31 @@ func eventView(e foundEvent) Event {
 	m := &e.message
 	return Event{
 		EventID: strconv.FormatInt(e.ID, 10), Groups: append([]string{}, e.head.groups...), IPPoolID: m.Pool, DomainID: m.Domain,
-		TPSPID: e.Provider, MessageType: m.Mailbox.String(), MessageSubject: e.head.subject,
+		TPSPID: e.Provider, MessageType: m.Mailbox.String(), MessageSubject: e.subject(),
 		AccountID: e.Account, SubAccountID: e.SubAccount, MessageID: e.Message.String(), Type: int(e.Type),
 		From: e.head.from.Email, FromName: e.head.from.Name, To: e.Recipient, ToName: m.RecipientName(),
 		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
-		EventMetadata: metadataView(&e.Event),
+		EventMetadata: metadataView(&e),
 	}
 }
 
-func metadataView(e *waypost.Event) EventMetadata {
+func metadataView(e *foundEvent) EventMetadata {
 	out := EventMetadata{SMTPCode: e.Code, SMTPDescription: e.Text}
 	if v := e.Visit; v != nil {
 		out.ClickedURL, out.TrackedIP, out.RawUserAgent = v.URL, v.IP, v.UserAgent
 		out.UserAgent, out.OS, out.Device = visitor(v.UserAgent)
+		if p := e.place; p != nil {
+			out.Geo = &Geo{p.City(), p.Continent, p.Country, p.Postal, p.TimeZone}
+		}
 	}
 	return out
 }
 
 func eventViewV1(e foundEvent) EventV1 {
-	legacy := metadataView(&e.Event)
-	return EventV1{
+	legacy := metadataView(&e)
+	out := EventV1{
 		EventID: strconv.FormatInt(e.ID, 10), MessageID: e.Message.String(), Type: int(e.Type), TypeName: e.Type.String(),
-		From: e.head.from.Email, To: e.Recipient, Subject: e.head.subject, Groups: append([]string{}, e.head.groups...),
+		From: e.head.from.Email, To: e.Recipient, Subject: e.subject(), Groups: append([]string{}, e.head.groups...),
 		SubmittedAt: e.message.SubmittedAt.UnixNano(), Timestamp: e.At.UnixNano(),
 		EventMetadata: EventMetadataV1{
 			SMTPCode: legacy.SMTPCode, SMTPDescription: legacy.SMTPDescription, UserAgent: (*SoftwareV1)(legacy.UserAgent),
@@ -146,19 +191,23 @@ func eventViewV1(e foundEvent) EventV1 {
 			TrackedIP: legacy.TrackedIP, RawUserAgent: legacy.RawUserAgent,
 		},
 	}
+	if p := e.place; p != nil {
+		out.EventMetadata.Geo = &GeoV1{p.CityID, p.Country, p.Continent, p.Postal, p.TimeZone}
+	}
+	return out
 }
 
 // visitor reads a User-Agent field; nil for what it does not tell.
 func visitor(userAgent string) (program, system *Software, machine *Device) {
-	family, os, device := track.Device(userAgent)
-	if family != "" {
-		program = &Software{Family: family}
+	by := track.Device(userAgent)
+	if by.Program.Family != "" {
+		program = (*Software)(&by.Program)
 	}
-	if os != "" {
-		system = &Software{Family: os}
+	if by.System.Family != "" {
+		system = (*Software)(&by.System)
 	}
-	if device != "" {
-		machine = &Device{Family: device}
+	if by.Machine.Family != "" {
+		machine = (*Device)(&by.Machine)
 	}
 	return program, system, machine
 }

@@ -234,10 +234,10 @@ func (a *API) messageEvents(ctx context.Context, in *messagePath) ([]foundEvent,
 	if err != nil {
 		return nil, err
 	}
-	out := []foundEvent{}
+	out, head := []foundEvent{}, headOf(&c)
 	for i := range t.Events {
 		if !t.Events[i].Evidence {
-			out = append(out, foundEvent{t.Events[i], t.Message, headOf(&c)})
+			out = append(out, a.found(&t.Events[i], &t.Message, &head))
 		}
 	}
 	return out, nil

@@ -2,10 +2,7 @@ package compose
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -127,7 +124,7 @@ type rendered struct{ subject, preText, html, text []byte }
 func (p *Prepared) merge(m *waypost.Message, unsubscribe string) (r rendered, err error) {
 	var scopes []any
 	if !p.static {
-		own, err := decodeVariables(m.Variables)
+		own, err := merge.Variables(m.Variables)
 		if err != nil {
 			return r, err
 		}
@@ -155,24 +152,6 @@ func (p *Prepared) merge(m *waypost.Message, unsubscribe string) (r rendered, er
 		return r, fmt.Errorf("subject: %d characters once merged; at most %d: shorten it, or the variables in it", n, maxSubject)
 	}
 	return r, nil
-}
-
-// decodeVariables reads custom fields. Numbers keep their digits: a price of
-// 1.50 and an id above 2^53 are printed as they came.
-func decodeVariables(text []byte) (map[string]any, error) {
-	if len(text) == 0 {
-		return nil, nil
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var v map[string]any
-	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("custom fields are not a JSON object: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("custom fields are not a JSON object: something follows it")
-	}
-	return v, nil
 }
 
 // header writes everything down to the customer's own fields.

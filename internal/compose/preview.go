@@ -31,7 +31,7 @@ func (p *Prepared) Preview(m *waypost.Message, o Options) (Preview, error) {
 
 // missing lists the variables that render empty because nobody gave them.
 func (p *Prepared) missing(m *waypost.Message) ([]string, error) {
-	own, err := decodeVariables(m.Variables)
+	own, err := merge.Variables(m.Variables)
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	AgentPackages string // directory of the packages that /agent/ hands out; "" : agent in Data
 
 	ForgetIP       bool      // do not keep the addresses of opens and clicks
+	GeoDatabase    string    // MaxMind DB file that tells where opens and clicks come from; "" : not told
 	TrustedProxies []string  // CIDR prefixes whose X-Forwarded-For is believed
 	TrackScheme    string    // of the tracking hosts of sender domains: http, https, or "" for that of PublicURL
 	KeyPerHour     int       // requests an hour of a key without a bound of its own, 0: no bound

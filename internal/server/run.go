@@ -140,7 +140,11 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trusted-proxies: %w", err)
 	}
-	sender, hooks := newHooks(c, box, s, names)
+	geo, err := places(c)
+	if err != nil {
+		return nil, err
+	}
+	sender, hooks := newHooks(c, box, s, names, geo)
 	inbox := submission.New(submission.Config{
 		Store: s, Queue: q, Host: c.BounceHost, Domain: c.SubmissionDomain, Log: c.Log, PlainAuth: c.SubmissionPlainAuth, Grace: c.Grace,
 	})
@@ -148,7 +152,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
 		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset, KeyPerHour: c.KeyPerHour, TrustedProxies: proxies,
-		Webhooks: sender, SubmissionDomain: c.SubmissionDomain,
+		Webhooks: sender, SubmissionDomain: c.SubmissionDomain, Geo: geo,
 	})
 	agents, err := newAgentShelf(c)
 	if err != nil {

@@ -198,6 +198,7 @@ func TestStartErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}, "data directory")
+	f(func(c *server.Config) { c.GeoDatabase = filepath.Join(c.Data, "none.mmdb") }, "geo-database: open the geo database")
 	f(func(c *server.Config) { c.Database = "postgres://127.0.0.1:1/none?connect_timeout=2" }, "open PostgreSQL")
 
 	c := config(t)

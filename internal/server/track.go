@@ -66,3 +66,15 @@ func trackMetrics(t *track.Tracker) []prometheus.Collector {
 		counter("waypost_track_refused_total", "Tracking requests whose token was none of this installation.", func(c track.Counts) int64 { return c.Refused }),
 	}
 }
+
+// places opens the geo database; nil without one.
+func places(c *Config) (*track.Geo, error) {
+	if c.GeoDatabase == "" {
+		return nil, nil //nolint:nilnil // a nil Geo knows no place
+	}
+	g, err := track.OpenGeo(c.GeoDatabase)
+	if err != nil {
+		return nil, fmt.Errorf("geo-database: %w", err)
+	}
+	return g, nil
+}

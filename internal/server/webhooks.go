@@ -8,18 +8,19 @@ import (
 
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // newHooks makes what sends to webhooks, and its workers: nil on a node that
 // does not play the role webhook. It is a role of its own, so that relaying and
 // webhooks can be on different nodes.
-func newHooks(c *Config, box *secret.Box, s store.Store, names *net.Resolver) (*webhook.Sender, *webhook.Workers) {
+func newHooks(c *Config, box *secret.Box, s store.Store, names *net.Resolver, geo *track.Geo) (*webhook.Sender, *webhook.Workers) {
 	sender := webhook.NewSender(webhook.SenderConfig{AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Version: c.Version})
 	if !c.has("webhook") {
 		return sender, nil
 	}
-	return sender, webhook.NewWorkers(webhook.Config{Store: s, Box: box, Sender: sender, Log: c.Log})
+	return sender, webhook.NewWorkers(webhook.Config{Store: s, Box: box, Sender: sender, Log: c.Log, Geo: geo})
 }
 
 // tell works on the outbox of webhooks until ctx ends.

@@ -34,7 +34,8 @@
 // a person until its last half second. A message of one or two links gives no
 // such verdict.
 //
-// [Device] names browser, system and device of a user agent, for people.
+// [Device] names browser, system and device of a user agent, for people; [Geo]
+// says where an address is, from a file that the operator brings.
 //
 // The package stands on the first floor and imports the root only.
 package track

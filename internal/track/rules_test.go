@@ -207,8 +207,9 @@ func TestDevice(t *testing.T) {
 	f := func(agent, family, os, dev string) {
 		t.Helper()
 		for range 2 { // from the expressions, then from memory
-			if a, b, c := Device(agent); a != family || b != os || c != dev {
-				t.Errorf("%q is %q, %q, %q", agent, a, b, c)
+			v := Device(agent)
+			if v.Program.Family != family || v.System.Family != os || v.Machine.Family != dev {
+				t.Errorf("%q is %+v", agent, v)
 			}
 		}
 	}
@@ -218,6 +219,22 @@ func TestDevice(t *testing.T) {
 	f("", "", "", "")
 	f("\x00\xff", "", "", "")
 	f(strings.Repeat("x", 100_000), "", "", "")
+}
+
+func TestVersions(t *testing.T) {
+	for agent, want := range map[string]Visitor{
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 17_4_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.4.1 Mobile/15E148 Safari/604.1": {
+			Version{"Mobile Safari", "17", "4", "1", ""}, Version{"iOS", "17", "4", "1", ""}, Machine{"iPhone", "Apple", "iPhone"},
+		},
+		"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36": {
+			Version{"Chrome", "131", "0", "0", ""}, Version{"Mac OS X", "10", "15", "7", ""}, Machine{"Mac", "Apple", "Mac"},
+		},
+		"": {},
+	} {
+		if got := Device(agent); got != want {
+			t.Errorf("%s is %+v, want %+v", agent, got, want)
+		}
+	}
 }
 
 // BenchmarkVerdict judges a person's click, which tries every rule.

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,9 @@ type house struct {
 	sender  *webhook.Sender
 	workers *webhook.Workers
 	ahead   atomic.Int64 // of the clock, in nanoseconds
+
+	subject   string // of calls, "" : Hello
+	variables map[string]any
 }
 
 func (h *house) now() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
@@ -105,7 +109,7 @@ func (h *house) accept(n int, endpoint string) []waypost.Message {
 	now := time.Now().Truncate(time.Millisecond)
 	a := store.Acceptance{Content: waypost.Content{
 		ID: waypost.NewUUID(now), Account: h.account, SubAccount: h.sub, From: waypost.Address{Name: "Shop", Email: "news@example.com"},
-		Subject: "Hello", Text: "Hello", Groups: []string{"welcome"}, Headers: []waypost.Header{{Name: "X-Order", Value: "17"}},
+		Subject: cmp.Or(h.subject, "Hello"), Variables: h.variables, Text: "Hello", Groups: []string{"welcome"}, Headers: []waypost.Header{{Name: "X-Order", Value: "17"}},
 		Webhook: endpoint, Pool: "mine", TrackOpens: true,
 	}}
 	for i := range n {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose/merge"
 	"github.com/waypost-mail/waypost/internal/track"
 )
 
@@ -17,6 +18,12 @@ type Subject struct {
 	Event   waypost.Event
 	Message waypost.Message
 	Content waypost.Content // bodies and attachments are not looked at
+	Place   *track.Place    // where the visit came from; nil when nobody knows
+}
+
+// subject is the subject as the recipient read it.
+func (s *Subject) subject() string {
+	return merge.Line(s.Content.Subject, s.Message.Variables, s.Content.Variables)
 }
 
 // legacyPayload is the body in the contract legacy: exactly the fields that
@@ -50,19 +57,38 @@ type legacyEvent struct {
 }
 
 type legacyMetadata struct {
-	SMTPCode        int           `json:"smtpCode"`
-	SMTPDescription string        `json:"smtpDescription"`
-	UserAgent       *legacyFamily `json:"userAgent,omitempty"`
-	OS              *legacyFamily `json:"os,omitempty"`
-	Device          *legacyFamily `json:"device,omitempty"`
-	ClickedURL      string        `json:"clickedURL,omitempty"`
-	TrackedIP       string        `json:"trackedIP,omitempty"`
-	RawUserAgent    string        `json:"rawUserAgent,omitempty"`
+	SMTPCode        int            `json:"smtpCode"`
+	SMTPDescription string         `json:"smtpDescription"`
+	UserAgent       *legacyVersion `json:"userAgent,omitempty"`
+	OS              *legacyVersion `json:"os,omitempty"`
+	Device          *legacyMachine `json:"device,omitempty"`
+	Geo             *legacyGeo     `json:"geo,omitempty"`
+	ClickedURL      string         `json:"clickedURL,omitempty"`
+	TrackedIP       string         `json:"trackedIP,omitempty"`
+	RawUserAgent    string         `json:"rawUserAgent,omitempty"`
 }
 
-// legacyFamily is what is known of a program, system or device.
-type legacyFamily struct {
+// legacyVersion is what is known of a program or system.
+type legacyVersion struct {
+	Family     string `json:"Family"`
+	Major      string `json:"Major,omitempty"`
+	Minor      string `json:"Minor,omitempty"`
+	Patch      string `json:"Patch,omitempty"`
+	PatchMinor string `json:"PatchMinor,omitempty"`
+}
+
+type legacyMachine struct {
 	Family string `json:"Family"`
+	Brand  string `json:"Brand,omitempty"`
+	Model  string `json:"Model,omitempty"`
+}
+
+type legacyGeo struct {
+	CityID        string `json:"cityID,omitempty"`
+	ContinentCode string `json:"continentCode,omitempty"`
+	CountryCode   string `json:"countryCode,omitempty"`
+	PostalCode    string `json:"postalCode,omitempty"`
+	TimeZone      string `json:"timeZone,omitempty"`
 }
 
 // v1Payload is the body in the contract v1.
@@ -86,18 +112,37 @@ type v1Event struct {
 }
 
 type v1Metadata struct {
-	SMTPCode        int       `json:"smtpCode"`
-	SMTPDescription string    `json:"smtpDescription"`
-	UserAgent       *v1Family `json:"userAgent,omitempty"`
-	OS              *v1Family `json:"os,omitempty"`
-	Device          *v1Family `json:"device,omitempty"`
-	ClickedURL      string    `json:"clickedUrl,omitempty"`
-	TrackedIP       string    `json:"trackedIp,omitempty"`
-	RawUserAgent    string    `json:"rawUserAgent,omitempty"`
+	SMTPCode        int        `json:"smtpCode"`
+	SMTPDescription string     `json:"smtpDescription"`
+	UserAgent       *v1Version `json:"userAgent,omitempty"`
+	OS              *v1Version `json:"os,omitempty"`
+	Device          *v1Machine `json:"device,omitempty"`
+	Geo             *v1Geo     `json:"geo,omitempty"`
+	ClickedURL      string     `json:"clickedUrl,omitempty"`
+	TrackedIP       string     `json:"trackedIp,omitempty"`
+	RawUserAgent    string     `json:"rawUserAgent,omitempty"`
 }
 
-type v1Family struct {
+type v1Version struct {
+	Family     string `json:"family"`
+	Major      string `json:"major,omitempty"`
+	Minor      string `json:"minor,omitempty"`
+	Patch      string `json:"patch,omitempty"`
+	PatchMinor string `json:"patchMinor,omitempty"`
+}
+
+type v1Machine struct {
 	Family string `json:"family"`
+	Brand  string `json:"brand,omitempty"`
+	Model  string `json:"model,omitempty"`
+}
+
+type v1Geo struct {
+	CityID        uint32 `json:"cityId,omitempty"`
+	CountryCode   string `json:"countryCode,omitempty"`
+	ContinentCode string `json:"continentCode,omitempty"`
+	PostalCode    string `json:"postalCode,omitempty"`
+	TimeZone      string `json:"timeZone,omitempty"`
 }
 
 // emailMessage has the same names in both contracts; to is an array in legacy
@@ -184,15 +229,19 @@ func payloadLegacy(s *Subject, flags waypost.WebhookFlags) legacyPayload {
 	number, _ := typeOf(e, flags)
 	out := legacyPayload{EmailMessage: messageOf(s), Event: legacyEvent{
 		EventID: strconv.FormatInt(e.ID, 10), Groups: list(c.Groups), IPPoolID: m.Pool, DomainID: m.Domain, TPSPID: e.Provider,
-		MessageType: m.Mailbox.String(), MessageSubject: c.Subject, AccountID: e.Account, SubAccountID: e.SubAccount,
+		MessageType: m.Mailbox.String(), MessageSubject: s.subject(), AccountID: e.Account, SubAccountID: e.SubAccount,
 		MessageID: e.Message.String(), Type: number, From: c.From.Email, FromName: c.From.Name, To: e.Recipient, ToName: m.RecipientName(),
 		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
 		EventMetadata: legacyMetadata{SMTPCode: e.Code, SMTPDescription: e.Text},
 	}}
 	if v := e.Visit; v != nil {
 		d := &out.Event.EventMetadata
-		program, system, device := track.Device(v.UserAgent)
-		d.UserAgent, d.OS, d.Device = &legacyFamily{program}, &legacyFamily{system}, &legacyFamily{device}
+		by := track.Device(v.UserAgent)
+		d.UserAgent, d.OS = (*legacyVersion)(&by.Program), (*legacyVersion)(&by.System)
+		d.Device = (*legacyMachine)(&by.Machine)
+		if p := s.Place; p != nil {
+			d.Geo = &legacyGeo{p.City(), p.Continent, p.Country, p.Postal, p.TimeZone}
+		}
 		d.ClickedURL, d.TrackedIP, d.RawUserAgent = v.URL, v.IP, v.UserAgent
 	}
 	out.EmailMessage.SubmittedAt = nanos(m.SubmittedAt) / int64(time.Second)
@@ -205,14 +254,18 @@ func payloadV1(s *Subject, flags waypost.WebhookFlags) v1Payload {
 	number, name := typeOf(e, flags)
 	out := v1Payload{EmailMessage: messageOf(s), Event: v1Event{
 		EventID: strconv.FormatInt(e.ID, 10), MessageID: e.Message.String(), Type: number, TypeName: name,
-		From: c.From.Email, To: e.Recipient, Subject: c.Subject, Groups: list(c.Groups),
+		From: c.From.Email, To: e.Recipient, Subject: s.subject(), Groups: list(c.Groups),
 		SubmittedAt: nanos(m.SubmittedAt), Timestamp: nanos(e.At),
 		EventMetadata: v1Metadata{SMTPCode: e.Code, SMTPDescription: e.Text},
 	}}
 	if v := e.Visit; v != nil {
 		d := &out.Event.EventMetadata
-		program, system, device := track.Device(v.UserAgent)
-		d.UserAgent, d.OS, d.Device = &v1Family{program}, &v1Family{system}, &v1Family{device}
+		by := track.Device(v.UserAgent)
+		d.UserAgent, d.OS = (*v1Version)(&by.Program), (*v1Version)(&by.System)
+		d.Device = (*v1Machine)(&by.Machine)
+		if p := s.Place; p != nil {
+			d.Geo = &v1Geo{p.CityID, p.Country, p.Continent, p.Postal, p.TimeZone}
+		}
 		d.ClickedURL, d.TrackedIP, d.RawUserAgent = v.URL, v.IP, v.UserAgent
 	}
 	out.EmailMessage.SubmittedAt = nanos(m.SubmittedAt)

@@ -21,6 +21,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/track"
 	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
@@ -70,9 +71,11 @@ func subject() webhook.Subject {
 			Cc: []waypost.Address{{Email: "bob@example.org"}}, Variables: []byte(`{"first":"Ann","n":5}`), Domain: 4, Pool: 5, SubmittedAt: at,
 		},
 		Content: waypost.Content{
-			From: waypost.Address{Name: "Shop", Email: "news@example.com"}, ReplyTo: waypost.Address{Email: "help@example.com"}, Subject: "Hello",
-			Groups: []string{"welcome"}, Headers: []waypost.Header{{Name: "X-Order", Value: "17"}}, TrackOpens: true, Pool: "mine",
+			From: waypost.Address{Name: "Shop", Email: "news@example.com"}, ReplyTo: waypost.Address{Email: "help@example.com"}, Subject: "Hello {{first}} from {{shop}}",
+			Variables: map[string]any{"shop": "us", "first": "you"},
+			Groups:    []string{"welcome"}, Headers: []waypost.Header{{Name: "X-Order", Value: "17"}}, TrackOpens: true, Pool: "mine",
 		},
+		Place: &track.Place{CityID: 2643743, Continent: "EU", Country: "GB", Postal: "EC2V", TimeZone: "Europe/London"},
 	}
 }
 

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,13 +14,16 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/compose/merge"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // subjects finds what deliveries tell of. Of contents it keeps the heads.
 type subjects struct {
 	store   store.Store
 	stored  store.Heads
+	geo     *track.Geo // nil: no places
 	heads   *lru.Cache[waypost.UUID, waypost.Content]
 	load    singleflight.Group
 	loading *semaphore.Weighted // contents in memory at once
@@ -28,12 +32,12 @@ type subjects struct {
 // keptHeads is how many heads of contents are kept: a few kilobytes each.
 const keptHeads = 4096
 
-func newSubjects(s store.Store) *subjects {
+func newSubjects(s store.Store, geo *track.Geo) *subjects {
 	heads, err := lru.New[waypost.UUID, waypost.Content](keptHeads)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return &subjects{store: s, stored: store.Heads{Queue: s}, heads: heads, loading: semaphore.NewWeighted(4)}
+	return &subjects{store: s, stored: store.Heads{Queue: s}, geo: geo, heads: heads, loading: semaphore.NewWeighted(4)}
 }
 
 // of gives the subject of each delivery of a batch. A message or content that
@@ -50,6 +54,11 @@ func (s *subjects) of(ctx context.Context, batch []store.ClaimedDelivery) ([]Sub
 	out := make([]Subject, len(batch))
 	for i := range batch {
 		out[i] = Subject{Event: batch[i].Event, Message: messages[ids[i]]}
+		if v := out[i].Event.Visit; v != nil {
+			if p, ok := s.geo.Place(v.IP); ok {
+				out[i].Place = &p
+			}
+		}
 		if out[i].Message.ID.IsZero() {
 			continue
 		}
@@ -76,14 +85,26 @@ func (s *subjects) head(ctx context.Context, id waypost.UUID) (waypost.Content, 
 		if err != nil {
 			return nil, fmt.Errorf("read content %s: %w", id, err)
 		}
-		c.HTML, c.Text, c.AMP, c.Attachments, c.Variables = "", "", "", nil, nil
-		s.heads.Add(id, c)
+		c.HTML, c.Text, c.AMP, c.Attachments = "", "", "", nil
+		if c.Variables = merge.Named(c.Subject, c.Variables); small(c.Variables) {
+			s.heads.Add(id, c)
+		}
 		return c, nil
 	})
 	if err != nil {
 		return waypost.Content{}, err
 	}
 	return v.(waypost.Content), nil
+}
+
+// small tells whether variables may be kept with a head: a subject may name one
+// that holds a megabyte.
+func small(variables map[string]any) bool {
+	if len(variables) == 0 {
+		return true
+	}
+	text, err := json.Marshal(variables)
+	return err == nil && len(text) <= 8<<10
 }
 
 // hosts bounds what the endpoints of single calls may cost each other: a host

@@ -11,6 +11,7 @@ import (
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/secret"
 	"github.com/waypost-mail/waypost/internal/store"
+	"github.com/waypost-mail/waypost/internal/track"
 )
 
 // Config is what workers need. Zero values of the optional part are the
@@ -20,6 +21,7 @@ type Config struct {
 	Box    *secret.Box
 	Sender *Sender
 	Log    *slog.Logger
+	Geo    *track.Geo // where visits come from; nil: not told
 
 	Schedule   []time.Duration  // pauses before retries: waypost.WebhookSchedule
 	PerWebhook int              // requests at once for one webhook: 32
@@ -93,7 +95,7 @@ func NewWorkers(c Config) *Workers {
 		c.Now = time.Now
 	}
 	return &Workers{
-		cfg: c, places: make(chan struct{}, c.Total), subjects: newSubjects(c.Store),
+		cfg: c, places: make(chan struct{}, c.Total), subjects: newSubjects(c.Store, c.Geo),
 		hosts: hosts{rest: c.Rest, most: max(1, c.PerWebhook/4)}, lanes: map[int64]*lane{},
 	}
 }

@@ -246,3 +246,26 @@ func TestOwnEndpointsAreApart(t *testing.T) {
 		t.Errorf("%d requests went to the endpoint that fails; it should rest after a few", n)
 	}
 }
+
+// TestSubjectAsRead: payloads have the subject of the recipient's own mail, also
+// when the call has variables that are too large to be kept.
+func TestSubjectAsRead(t *testing.T) {
+	h := newHouse(t, nil)
+	h.subject = "Hello {{first}} from {{shop.name}}"
+	var got sync.Map
+	server := receiver(t, keep(&got))
+	h.hook(server.URL, waypost.WantProcessed, ownKey)
+	h.run()
+	for _, weight := range []string{"", strings.Repeat("x", 100_000)} {
+		h.variables = map[string]any{"first": "you", "shop": map[string]any{"name": "us", "weight": weight}, "other": strings.Repeat("y", 100_000)}
+		before := size(&got)
+		h.accept(3, "")
+		h.until("three more deliveries came", func() bool { return size(&got) == before+3 })
+	}
+	got.Range(func(_, v any) bool {
+		if body := v.(received).body; !strings.Contains(string(body), `"messageSubject":"Hello Ann from us"`) {
+			t.Errorf("%s", body)
+		}
+		return true
+	})
+}
