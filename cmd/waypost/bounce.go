@@ -22,7 +22,7 @@ func (c *bounceExplainCmd) Run(e *env) error {
 	in := io.ReadCloser(os.Stdin)
 	if c.File != "-" {
 		var err error
-		if in, err = os.Open(c.File); err != nil {
+		if in, err = openMail(c.File); err != nil {
 			return err
 		}
 	}
@@ -32,6 +32,24 @@ func (c *bounceExplainCmd) Run(e *env) error {
 		return err
 	}
 	return explain(e.stdout, judge, bounce.Parse(in, 0))
+}
+
+// openMail opens a file that holds a mail. What is no file would read as an
+// empty mail.
+func openMail(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a directory; name the file of one mail", path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 func explain(w io.Writer, judge *bounce.Judge, r bounce.Report) error {

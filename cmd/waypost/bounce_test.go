@@ -26,4 +26,5 @@ func TestBounceCommands(t *testing.T) {
 	f(0, "effect nothing counts: an automatic answer", "bounce", "explain", reports+"vacation.eml")
 	f(0, "effect CSUnsubscribe; the recipient is suppressed", "bounce", "explain", reports+"complaint.eml")
 	f(1, "", "bounce", "explain", reports+"absent.eml")
+	f(1, "", "bounce", "explain", reports)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -141,7 +142,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path = strings.TrimRight(p, "/")
 		r.URL.RawPath = strings.TrimRight(r.URL.RawPath, "/")
 	}
-	a.huma.Adapter().ServeHTTP(&jsonErrors{ResponseWriter: w, request: r}, r)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = io.NopCloser(r.Body) // the framework closes it, and hearOut reads on
+	}
+	answer := &jsonErrors{ResponseWriter: w, request: r}
+	a.huma.Adapter().ServeHTTP(answer, r)
+	if answer.status >= http.StatusBadRequest {
+		hearOut(w, r)
+	}
 }
 
 func (a *API) recover(w http.ResponseWriter, r *http.Request) {
@@ -161,9 +169,11 @@ type jsonErrors struct {
 	http.ResponseWriter
 	request *http.Request
 	took    bool // the answer was replaced; the plain text is dropped
+	status  int  // of the answer, 0 until it is written
 }
 
 func (j *jsonErrors) WriteHeader(status int) {
+	j.status = status
 	plain := strings.HasPrefix(j.Header().Get("Content-Type"), "text/plain")
 	if plain && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
 		j.took = true

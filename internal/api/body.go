@@ -68,3 +68,22 @@ func (b *lateBody) whole(limit int64, patience time.Duration) ([]byte, error) {
 		}
 	}
 }
+
+// The bounds of what is read after a refusal.
+const (
+	hearBytes    = 2 * maxEmailBody
+	hearPatience = 15 * time.Second
+)
+
+// hearOut reads what a client still sends of a body that was refused, so that
+// it comes to reading the refusal: most clients write first, and to them a
+// connection that closes meanwhile is a broken pipe and no 413. Nothing of it is
+// kept. A client that waits for leave to send (RFC 9110, section 10.1.1) gets
+// its answer at once.
+func hearOut(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody || r.Header.Get("Expect") != "" {
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(hearPatience)) // not every connection has one
+	_, _ = io.CopyN(io.Discard, r.Body, hearBytes)                                  // its end, or the client's
+}

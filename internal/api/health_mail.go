@@ -76,7 +76,14 @@ func (a *API) agentHealth(ctx context.Context, p *waypost.Provider) HealthCheck 
 		return c
 	}
 	status, _ := agentStatus(agent.LastSeen, time.Now())
-	c.Message = fmt.Sprintf("Last report %s ago, version %s on %s.", time.Since(agent.LastSeen).Round(time.Second), agent.Version, agent.Hostname)
+	c.Message = fmt.Sprintf("Last report %s ago", time.Since(agent.LastSeen).Round(time.Second))
+	if agent.Version != "" { // what it says of itself is its own choice
+		c.Message += ", version " + agent.Version
+	}
+	if agent.Hostname != "" {
+		c.Message += " on " + agent.Hostname
+	}
+	c.Message += "."
 	const doctor = "Run waypost-agent doctor on the mail server."
 	switch status {
 	case "never":

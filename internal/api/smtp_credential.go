@@ -87,25 +87,43 @@ func (a *API) createSMTPCredential(ctx context.Context, in *raw) (SMTPCredential
 	return out, nil
 }
 
-// smtpCredentials reads those of a sub-account.
-func (a *API) smtpCredentials(ctx context.Context) ([]waypost.APIKey, error) {
-	me := caller(ctx)
+// submissionKeys gives the credentials of an account that somebody asks for.
+func (a *API) submissionKeys(ctx context.Context, account int64, wanted func(*waypost.APIKey) bool) ([]waypost.APIKey, error) {
 	var out []waypost.APIKey
 	const most = 1000
 	for offset := 0; ; offset += most {
-		all, err := a.cfg.Store.Keys(ctx, me.Account, waypost.KeySubmission, store.Page{Limit: most, Offset: offset})
+		all, err := a.cfg.Store.Keys(ctx, account, waypost.KeySubmission, store.Page{Limit: most, Offset: offset})
 		if err != nil {
 			return nil, fmt.Errorf("list SMTP credentials: %w", err)
 		}
-		for _, k := range all {
-			if k.SubAccount == me.SubAccount {
-				out = append(out, k)
+		for i := range all {
+			if wanted(&all[i]) {
+				out = append(out, all[i])
 			}
 		}
 		if len(all) < most {
 			return out, nil
 		}
 	}
+}
+
+// smtpCredentials reads those of the caller's sub-account.
+func (a *API) smtpCredentials(ctx context.Context) ([]waypost.APIKey, error) {
+	me := caller(ctx)
+	return a.submissionKeys(ctx, me.Account, func(k *waypost.APIKey) bool { return k.SubAccount == me.SubAccount })
+}
+
+// smtpAuths reads those of an account, by sub-account.
+func (a *API) smtpAuths(ctx context.Context, account int64) (map[int64][]SMTPAuth, error) {
+	now, out := time.Now(), map[int64][]SMTPAuth{}
+	all, err := a.submissionKeys(ctx, account, func(k *waypost.APIKey) bool { return k.Live(now) })
+	for i := range all {
+		k := &all[i]
+		out[k.SubAccount] = append(out[k.SubAccount], SMTPAuth{
+			ID: k.ID, Username: a.smtpView(k).Username, Created: k.Created.UnixNano(), Updated: k.Created.UnixNano(),
+		})
+	}
+	return out, err
 }
 
 func (a *API) listSMTPCredentials(ctx context.Context, _ *struct{}) ([]SMTPCredential, error) {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -31,7 +32,21 @@ func TestSMTPCredentials(t *testing.T) {
 	if _, _, answer := w.call("GET", all, waypost.KeySubAccount, nil); strings.Contains(answer, password) || !strings.Contains(answer, "printer") {
 		t.Errorf("the list is %s", answer)
 	}
+	auths := func() []any {
+		one := w.want(200, "GET", fmt.Sprintf("/api/v1/account/subaccount/%d", w.sub.ID), waypost.KeyAccount, nil)["smtpAuths"].([]any)
+		list := w.want(200, "GET", "/api/v1/account/subaccount/", waypost.KeyAccount, nil)["list"].([]any)[0].(map[string]any)["smtpAuths"].([]any)
+		if len(one) != len(list) {
+			t.Errorf("one sub-account has %v, in the list %v", one, list)
+		}
+		return one
+	}
+	if got := auths(); len(got) != 1 || got[0].(map[string]any)["username"] != made["username"] || got[0].(map[string]any)["password"] != "" {
+		t.Errorf("the sub-account has the credentials %v", got)
+	}
 	w.want(200, "DELETE", all+"/"+text(made["id"]), waypost.KeySubAccount, nil)
+	if got := auths(); len(got) != 0 {
+		t.Errorf("after its end the sub-account has %v", got)
+	}
 	w.want(404, "DELETE", all+"/"+text(made["id"]), waypost.KeySubAccount, nil)
 	if got := w.want(200, "GET", all, waypost.KeySubAccount, nil)["list"].([]any); len(got) != 0 {
 		t.Errorf("after its end the list is %v", got)

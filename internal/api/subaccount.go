@@ -21,7 +21,7 @@ type SubAccount struct {
 	APIKey       string     `json:"apiKey" doc:"the key itself in the answer to the creation, its hint from then on"`
 	Name         string     `json:"name"`
 	Labels       []struct{} `json:"labels"`
-	SMTPAuths    []struct{} `json:"smtpAuths"`
+	SMTPAuths    []SMTPAuth `json:"smtpAuths" doc:"credentials for SMTP submission"`
 	Type         int        `json:"type" doc:"0 default, 1 custom"`
 	IsPlus       bool       `json:"isPlus"`
 	Created      int64      `json:"created" doc:"UNIX nanoseconds"`
@@ -33,6 +33,15 @@ type SubAccount struct {
 	HBExempt     bool       `json:"hb_exempt"`
 	WeeklyReport bool       `json:"generate_weekly_report"`
 	Handlers     []string   `json:"handlers"`
+}
+
+// SMTPAuth is a credential for SMTP submission, as the legacy contract has it.
+type SMTPAuth struct {
+	ID       int64  `json:"id"`
+	Username string `json:"username"`
+	Password string `json:"password" doc:"always empty: it is shown once, when it is made"`
+	Created  int64  `json:"created" doc:"UNIX nanoseconds"`
+	Updated  int64  `json:"updated" doc:"UNIX nanoseconds"`
 }
 
 // Member is a person of the hosted service; none is told of here.
@@ -59,14 +68,15 @@ type SubAccountRequest struct {
 // foundSubAccount is a sub-account with what may be shown of its key.
 type foundSubAccount struct {
 	waypost.SubAccount
-	key string
+	key   string
+	auths []SMTPAuth
 }
 
 var subAccountViews = views[foundSubAccount, SubAccount, SubAccountV1]{legacy: subAccountView, v1: subAccountViewV1}
 
 func subAccountView(s foundSubAccount) SubAccount {
 	return SubAccount{
-		ID: s.ID, APIKey: s.key, Name: s.Name, Labels: []struct{}{}, SMTPAuths: []struct{}{}, Type: subAccountType(&s.SubAccount),
+		ID: s.ID, APIKey: s.key, Name: s.Name, Labels: []struct{}{}, SMTPAuths: append([]SMTPAuth{}, s.auths...), Type: subAccountType(&s.SubAccount),
 		Created: s.Created.UnixNano(), Blocked: s.Blocked, BlockReason: s.BlockReason, Handlers: []string{},
 	}
 }
@@ -110,9 +120,13 @@ func (a *API) listSubAccounts(ctx context.Context, in *page) ([]foundSubAccount,
 	if err != nil {
 		return nil, err
 	}
+	auths, err := a.smtpAuths(ctx, account)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]foundSubAccount, len(all))
 	for i, s := range all {
-		out[i] = foundSubAccount{s, hints[s.ID]}
+		out[i] = foundSubAccount{s, hints[s.ID], auths[s.ID]}
 	}
 	return out, nil
 }
@@ -154,7 +168,7 @@ func (a *API) createSubAccount(ctx context.Context, in *raw) (foundSubAccount, e
 		return foundSubAccount{}, fmt.Errorf("store sub-account %q: %w", name, err)
 	}
 	a.audit(ctx, "subaccount.create", fmt.Sprintf("sub-account %d", s.ID), "created sub-account %q with key %s", s.Name, key.Hint)
-	return foundSubAccount{s, plain}, nil
+	return foundSubAccount{SubAccount: s, key: plain}, nil
 }
 
 func subAccountName(body []byte) (string, error) {
@@ -197,7 +211,11 @@ func (a *API) getSubAccount(ctx context.Context, in *idPath) (foundSubAccount, e
 
 func (a *API) hinted(ctx context.Context, s *waypost.SubAccount) (foundSubAccount, error) {
 	hints, err := a.subAccountHints(ctx, s.Account)
-	return foundSubAccount{*s, hints[s.ID]}, err
+	if err != nil {
+		return foundSubAccount{}, err
+	}
+	auths, err := a.smtpAuths(ctx, s.Account)
+	return foundSubAccount{*s, hints[s.ID], auths[s.ID]}, err
 }
 
 func (a *API) renameSubAccount(ctx context.Context, in *idBody) (foundSubAccount, error) {

@@ -207,6 +207,9 @@ func about(p *bounce.Report, recipient string) (bounce.Recipient, bool) {
 func describe(r *store.Report, about bounce.Recipient) {
 	r.Recipient = bound(clean(about.Address), waypost.MaxEmail)
 	r.Code, r.Enhanced, r.Text = about.Reply.Code, bound(clean(about.Reply.Enhanced), 12), clean(about.Reply.Text)
+	if r.Code == 0 { // Diagnostic-Code has it at the start of the text (RFC 3464, section 2.3.6)
+		r.Code, _ = bounce.StatedCodes(r.Text)
+	}
 }
 
 func (d *Door) bounceFact(r *store.Report, to *Addressee, p *bounce.Report, f *store.Fact, now time.Time) *store.Fact {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/bounce"
 	"github.com/waypost-mail/waypost/internal/ingest"
 	"github.com/waypost-mail/waypost/internal/store"
 )
@@ -139,6 +140,9 @@ func TestBounceBecomesEvent(t *testing.T) {
 		got := w.bounce(m, dsn(w.path(m), m.Recipient, "failed", status, text))
 		if r := got.Report; r.Verdict != verdict || r.Status != store.ReportCounted || r.Queue != "4F1B2C3D" || r.Recipient != m.Recipient || r.Rule == "" {
 			t.Errorf("%s: %+.300v", text, r)
+		}
+		if code, _ := bounce.StatedCodes(text); got.Report.Code != code {
+			t.Errorf("%s: code %d, want %d", text, got.Report.Code, code)
 		}
 		w.wantEvents(m.ID, "Processed "+events)
 		want := notSuppressed
