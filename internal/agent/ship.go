@@ -153,7 +153,11 @@ func (s *Shipper) once(ctx context.Context) time.Duration {
 	case failed:
 	}
 	s.trouble(a.err)
-	return max(min(a.after, longestWait), s.next())
+	if a.after > 0 { // it is there, and knows better than we when it can take more
+		s.backoff = firstBackoff
+		return min(a.after, longestWait) + rand.N(firstBackoff)
+	}
+	return s.next()
 }
 
 // anotherKey reads the key's file again, and tells whether it holds another

@@ -126,6 +126,11 @@ func (a *API) explain(ctx context.Context, op *huma.Operation, err error) error 
 		e := fail(http.StatusServiceUnavailable, "storage cannot accept now; nothing was stored; try again")
 		e.retry = 5
 		return huma.ErrorWithHeaders(e, e.GetHeaders())
+	case errors.Is(err, store.ErrUnknown):
+		a.cfg.Log.ErrorContext(ctx, "storage was lost during a request; it may have been stored or not", "operation", op.OperationID, "error", err)
+		e := fail(http.StatusServiceUnavailable, "storage was lost while it stored this: it may have been stored or not; look before you try again, or send calls with an Idempotency-Key, which may be repeated")
+		e.retry = 5
+		return huma.ErrorWithHeaders(e, e.GetHeaders())
 	}
 	a.cfg.Log.ErrorContext(ctx, "request failed", "operation", op.OperationID, "error", err)
 	return fail(http.StatusInternalServerError, "the server met an error of its own; the log has the details")

@@ -78,6 +78,7 @@ type Queue struct {
 	domains   *domains
 	composing *composing
 	held      *held
+	outage    *outage
 }
 
 // New makes a queue.
@@ -96,6 +97,7 @@ func New(cfg Config) *Queue {
 		domains:   newDomains(cfg.Store, cfg.Box),
 		composing: newComposing(cfg.RelayBytes / 2),
 		held:      newHeld(),
+		outage:    &outage{rest: afterOutage},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -495,5 +496,44 @@ func TestStopFinishesWhatIsInFlight(t *testing.T) {
 	}
 	if len(server.Messages()) != 1 {
 		t.Errorf("%d messages", len(server.Messages()))
+	}
+}
+
+// losing is a store that is lost during the first settlement of each message.
+type losing struct {
+	store.Store
+	mu     sync.Mutex
+	failed map[waypost.UUID]bool
+}
+
+func (l *losing) Settle(ctx context.Context, s *store.Settlement) error {
+	l.mu.Lock()
+	first := !l.failed[s.Entry.Message]
+	l.failed[s.Entry.Message] = true
+	l.mu.Unlock()
+	if first {
+		return fmt.Errorf("settle: %w", store.ErrUnknown)
+	}
+	return l.Store.Settle(ctx, s)
+}
+
+// TestOutcomeThatMayBeLost: an outcome of which nobody knows whether it was
+// stored is stored again, and the message is not relayed twice.
+func TestOutcomeThatMayBeLost(t *testing.T) {
+	w, server := newWorld(t, smtptest.Script{}, func(_ *waypost.Provider, c *queue.Config) {
+		judge, err := bounce.NewJudge()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Door = ingest.New(&losing{Store: c.Store, failed: map[waypost.UUID]bool{}}, judge)
+	})
+	w.run()
+	for _, a := range w.send("news@example.com", "a@example.org", "b@example.org") {
+		if e := last(w.await(a.ID)); e.Type != waypost.CSSent {
+			t.Errorf("%+v", e)
+		}
+	}
+	if n := len(server.Messages()); n != 2 {
+		t.Errorf("the provider got %d messages, want 2", n)
 	}
 }

@@ -170,7 +170,8 @@ func attemptOf(c *store.Claimable, reply smtp.Reply, err error, now time.Time, t
 
 // settle stores an outcome. While storage is unavailable it tries again: a
 // message whose outcome is lost would be relayed twice. The lease is renewed
-// meanwhile; after the grace period the outcome is given up.
+// meanwhile; after the grace period the outcome is given up. An outcome that
+// may have been stored is stored again: the lease tells.
 func (q *Queue) settle(ctx context.Context, c *store.Claimable, write func(context.Context) error) {
 	pause := 100 * time.Millisecond
 	for {
@@ -183,15 +184,16 @@ func (q *Queue) settle(ctx context.Context, c *store.Claimable, write func(conte
 		case errors.Is(err, store.ErrLost):
 			q.cfg.Log.WarnContext(ctx, "the message was no longer held when its outcome came: its lease ran out, or the agent reported it meanwhile", "message", c.Message.ID.String())
 			return
-		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
+		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrUnknown) && !errors.Is(err, context.DeadlineExceeded):
 			q.cfg.Log.ErrorContext(ctx, "cannot store the outcome of a message; it is tried again when its lease ends", "message", c.Message.ID.String(), "error", err)
 			return
 		}
+		q.outage.begin()
 		q.cfg.Log.ErrorContext(ctx, "storage unavailable; holding the outcome of a message", "message", c.Message.ID.String(), "error", err)
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
-			pause = min(2*pause, 5*time.Second)
+			pause = min(2*pause, time.Second)
 		case <-ctx.Done():
 			timer.Stop()
 			return

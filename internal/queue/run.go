@@ -54,13 +54,18 @@ func (q *Queue) dispatch(ctx, hard context.Context, flight *sync.WaitGroup) {
 			if err != nil && ctx.Err() == nil {
 				q.cfg.Log.ErrorContext(ctx, "cannot read the queue's lanes; trying again", "error", err)
 			}
+			q.outage.note(err, now)
 			q.lanes.learn(heads)
 			q.readPauses(ctx)
 			polled = now
 		}
-		ready, next := q.lanes.due(now, q.relays.room, q.paused.has)
-		for _, lane := range ready {
-			flight.Go(func() { q.claim(ctx, hard, lane, flight) })
+		next := q.outage.until(now)
+		if next.IsZero() {
+			var ready []waypost.Lane
+			ready, next = q.lanes.due(now, q.relays.room, q.paused.has)
+			for _, lane := range ready {
+				flight.Go(func() { q.claim(ctx, hard, lane, flight) })
+			}
 		}
 		wait := pollEvery
 		if !next.IsZero() {
@@ -120,6 +125,7 @@ func (q *Queue) claim(ctx, hard context.Context, lane waypost.Lane, flight *sync
 		r.breaker.release()
 	}
 	if err != nil {
+		q.outage.note(err, now)
 		if ctx.Err() == nil {
 			q.cfg.Log.ErrorContext(ctx, "cannot claim; trying again", "provider", r.provider.Name, "mailbox", lane.Mailbox.String(), "error", err)
 		}

@@ -13,4 +13,8 @@ var (
 	ErrLost = errors.New("no longer held")
 	// ErrUnavailable: storage cannot accept now; nothing was stored.
 	ErrUnavailable = errors.New("storage unavailable")
+	// ErrUnknown: storage was lost while it stored and did not come back in
+	// time to say what became of it: it is stored or not. A caller whose call
+	// may be made twice, such as a settlement, makes it again.
+	ErrUnknown = errors.New("storage was lost: it may have been stored or not")
 )

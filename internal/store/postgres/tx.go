@@ -132,7 +132,7 @@ func (t *tx) copyRows(ctx context.Context, sql string, all ...rows) error {
 
 // errUnknown: the connection broke while COMMIT was under way, and the server
 // did not come back in time to say what became of it.
-var errUnknown = errors.New("the database server was lost during the commit: it may have been stored or not")
+var errUnknown = fmt.Errorf("%w: the database server went away during the commit", store.ErrUnknown)
 
 // resolveMax is how long to ask for the fate of a commit.
 const resolveMax = 30 * time.Second

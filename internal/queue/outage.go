@@ -1,0 +1,57 @@
+package queue
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/waypost-mail/waypost/internal/store"
+)
+
+// afterOutage is for how long nothing is claimed once storage is back: leases
+// ran out meanwhile, of messages whose outcome a worker holds or an agent has
+// still to tell, and both come first. An agent comes again after the seconds
+// that its last refusal named.
+const afterOutage = 8 * time.Second
+
+// outage keeps a node from claiming while storage is away, and just after.
+type outage struct {
+	rest time.Duration // afterOutage, or less in tests
+
+	mu   sync.Mutex
+	away bool
+	back time.Time // when claiming goes on; zero without an outage before
+}
+
+// begin notes that storage refused a call.
+func (o *outage) begin() {
+	o.mu.Lock()
+	o.away = true
+	o.mu.Unlock()
+}
+
+// note takes the result of a call of the store.
+func (o *outage) note(err error, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrUnknown):
+		o.away = true
+	case err == nil && o.away:
+		o.away, o.back = false, now.Add(o.rest)
+	}
+}
+
+// until tells when claiming may go on: zero for now, and a moment from now
+// while nobody knows.
+func (o *outage) until(now time.Time) time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.away:
+		return now.Add(pollEvery)
+	case now.Before(o.back):
+		return o.back
+	}
+	return time.Time{}
+}
