@@ -23,8 +23,13 @@ func TestOutage(t *testing.T) {
 	o.note(nil, now)
 	o.note(errors.New("a row that cannot be read"), now)
 	free(now, true)
+	o.note(store.ErrUnavailable, now)
+	free(now, false)
+	o.note(nil, now.Add(shortOutage/2))
+	free(now.Add(shortOutage/2), true) // one call that was refused is no outage
 	for _, err := range []error{fmt.Errorf("claim: %w", store.ErrUnavailable), fmt.Errorf("claim: %w", store.ErrUnknown)} {
-		o.note(err, now)
+		o.note(err, now.Add(-shortOutage))
+		o.note(err, now) // goes on
 		free(now, false)
 		free(now.Add(time.Hour), false)
 		o.note(nil, now)
@@ -35,6 +40,6 @@ func TestOutage(t *testing.T) {
 		o.note(nil, now.Add(4*time.Second)) // does not begin the rest anew
 		free(now.Add(8*time.Second), true)
 	}
-	o.begin()
+	o.begin(now)
 	free(now.Add(time.Hour), false)
 }

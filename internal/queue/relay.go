@@ -188,7 +188,7 @@ func (q *Queue) settle(ctx context.Context, c *store.Claimable, write func(conte
 			q.cfg.Log.ErrorContext(ctx, "cannot store the outcome of a message; it is tried again when its lease ends", "message", c.Message.ID.String(), "error", err)
 			return
 		}
-		q.outage.begin()
+		q.outage.begin(time.Now())
 		q.cfg.Log.ErrorContext(ctx, "storage unavailable; holding the outcome of a message", "message", c.Message.ID.String(), "error", err)
 		timer := time.NewTimer(pause)
 		select {

@@ -49,7 +49,7 @@ func (q *Queue) dispatch(ctx, hard context.Context, flight *sync.WaitGroup) {
 	var polled time.Time
 	for ctx.Err() == nil {
 		now := time.Now()
-		if now.Sub(polled) >= pollEvery {
+		if now.Sub(polled) >= q.outage.poll() {
 			heads, err := q.cfg.Store.LaneHeads(ctx)
 			if err != nil && ctx.Err() == nil {
 				q.cfg.Log.ErrorContext(ctx, "cannot read the queue's lanes; trying again", "error", err)

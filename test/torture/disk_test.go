@@ -37,11 +37,11 @@ func TestDisk(t *testing.T) {
 			refused := w.refusals()
 			eventually(t, "calls to be refused on a disk that is "+f.name, func() bool { return w.refusals() >= refused+3 })
 			eventually(t, "/readyz to tell of a disk that is "+f.name, func() bool { return w.readiness(t) == http.StatusServiceUnavailable })
-			w.load.always.Store(false)
 			mend()
 			mended := time.Now()
 			w.busy(t, 0)
 			back = append(back, time.Since(mended))
+			w.load.always.Store(false)
 			eventually(t, "/readyz to be good again", func() bool { return w.readiness(t) == http.StatusOK })
 		}
 		r.add(f.name, "%d times; mail was accepted again after %v (median)", *diskRounds, medianOf(back))
