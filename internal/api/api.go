@@ -131,6 +131,11 @@ func (a *API) routes() {
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	steps, r := streamsSteps(w, r)
+	if steps != nil {
+		w = steps
+		defer steps.end()
+	}
 	defer a.recover(w, r)
 	r, refused := a.applyContract(w, r, time.Now())
 	w.Header().Set("Cache-Control", "no-store")

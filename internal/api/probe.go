@@ -10,8 +10,9 @@ import (
 
 func (a *API) probeRoutes() {
 	op := operation(http.MethodPost, "/tpsp/test/custom-smtp", "Test the connection to an SMTP server without storing anything", waypost.KeyAccount)
-	register(a, op, ProviderRequest{}, a.testConnection)
-	register(a, operation(http.MethodPost, "/account/tpsp/{id}/test", "Test the connection of a provider as it is stored", waypost.KeyAccount), nil, a.testProvider)
+	register(a, stepwise(op), ProviderRequest{}, a.testConnection)
+	op = operation(http.MethodPost, "/account/tpsp/{id}/test", "Test the connection of a provider as it is stored", waypost.KeyAccount)
+	register(a, stepwise(op), nil, a.testProvider)
 }
 
 // testProvider runs the connection test with what is stored, the password
@@ -51,5 +52,6 @@ func (a *API) probe(ctx context.Context, p *waypost.Provider, req *ProviderReque
 		Username: p.Username, Password: req.SMTPPassword, Auth: smtp.AuthMethod(p.Auth), HELO: p.HELO,
 		TLSSkipVerify: p.TLSSkipVerify, AllowPlainAuth: p.PlainAuth, AllowPrivate: a.cfg.AllowPrivate,
 	}
+	observe(ctx, &c)
 	return a.cfg.Probe(ctx, c, req.TestFrom, req.TestTo)
 }

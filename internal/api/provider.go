@@ -98,12 +98,12 @@ type idPath struct {
 
 func (a *API) providerRoutes() {
 	op := operation(http.MethodPost, "/account/tpsp", "Create a Custom SMTP provider after a full connection test", waypost.KeyAccount)
-	register(a, op, ProviderRequest{}, a.createProvider)
+	register(a, stepwise(op), ProviderRequest{}, a.createProvider)
 	register(a, operation(http.MethodGet, "/account/tpsp", "List the providers", waypost.KeyAccount), nil, a.listProviders)
 	register(a, operation(http.MethodGet, "/account/tpsp/count", "Count the providers", waypost.KeyAccount), nil, a.countProviders)
 	const one = "/account/tpsp/{id}"
 	register(a, operation(http.MethodGet, one, "Read one provider", waypost.KeyAccount), nil, a.getProvider)
-	register(a, operation(http.MethodPut, one, "Change a provider; fields left out stay as they are", waypost.KeyAccount), ProviderRequest{}, a.updateProvider)
+	register(a, stepwise(operation(http.MethodPut, one, "Change a provider; fields left out stay as they are", waypost.KeyAccount)), ProviderRequest{}, a.updateProvider)
 	register(a, operation(http.MethodDelete, one, "Delete a provider; its waiting mail goes to other members of its pools, or is dropped", waypost.KeyAccount), nil, a.deleteProvider)
 	register(a, operation(http.MethodPost, one+"/rotate-key", "Make a new event ingestion key; the old one works 24 hours more", waypost.KeyAccount), nil, a.rotateKey)
 	register(a, operation(http.MethodGet, one+"/agent", "The agent of a provider's mail server, by its last report", waypost.KeyAccount), nil, a.providerAgent)

@@ -42,22 +42,36 @@ func (d *Dash) call(v *visit, sub int64, method, path string, body, out any) err
 }
 
 func (d *Dash) do(ctx context.Context, actor waypost.APIKey, method, path string, body, out any) error {
+	r, err := d.request(ctx, actor, method, path, body)
+	if err != nil {
+		return err
+	}
+	w := newRecorder()
+	d.cfg.API.ServeHTTP(w, r)
+	return w.answer(method+" "+path, out)
+}
+
+// request is a request of the API in the words of JSON.
+func (d *Dash) request(ctx context.Context, actor waypost.APIKey, method, path string, body any) (*http.Request, error) {
 	var b []byte
 	if body != nil {
 		var err error
 		if b, err = json.Marshal(body); err != nil {
-			return fmt.Errorf("encode the request of %s %s: %w", method, path, err)
+			return nil, fmt.Errorf("encode the request of %s %s: %w", method, path, err)
 		}
 	}
 	r, err := http.NewRequestWithContext(d.cfg.As(ctx, actor), method, "http://dashboard/api/v1"+path, bytes.NewReader(b))
 	if err != nil {
-		return fmt.Errorf("request %s %s: %w", method, path, err)
+		return nil, fmt.Errorf("request %s %s: %w", method, path, err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
 	r.RemoteAddr = "127.0.0.1:0"
-	w := &recorder{header: http.Header{}, status: http.StatusOK}
-	d.cfg.API.ServeHTTP(w, r)
+	return r, nil
+}
+
+// answer reads what was recorded into out, or gives the refusal that it is.
+func (w *recorder) answer(of string, out any) error {
 	if w.status >= http.StatusBadRequest {
 		return refusal(w)
 	}
@@ -69,7 +83,7 @@ func (d *Dash) do(ctx context.Context, actor waypost.APIKey, method, path string
 		return nil
 	}
 	if err := json.Unmarshal(w.body.Bytes(), out); err != nil {
-		return fmt.Errorf("read the answer to %s %s: %w", method, path, err)
+		return fmt.Errorf("read the answer to %s: %w", of, err)
 	}
 	return nil
 }
@@ -81,7 +95,7 @@ func (d *Dash) send(v *visit, sub int64, path string, body io.Reader, out any) e
 	if err != nil {
 		return err
 	}
-	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	w := newRecorder()
 	d.cfg.API.ServeHTTP(w, r)
 	if w.status >= http.StatusBadRequest {
 		return refusal(w)
@@ -142,6 +156,9 @@ type recorder struct {
 	body   bytes.Buffer
 }
 
+func newRecorder() *recorder { return &recorder{header: http.Header{}, status: http.StatusOK} }
+
+// Header implements [http.ResponseWriter].
 func (w *recorder) Header() http.Header { return w.header }
 
 func (w *recorder) WriteHeader(status int) {

@@ -30,6 +30,19 @@ type probeStep struct {
 	Code int    `json:"code"`
 	Text string `json:"text"`
 	MS   int64  `json:"ms"`
+
+	State string `json:"-"` // "now" and "wait" of one that has not ended, else ""
+}
+
+// Class says how the step stands.
+func (s probeStep) Class() string {
+	switch {
+	case s.State != "":
+		return s.State
+	case s.OK:
+		return "ok"
+	}
+	return "bad"
 }
 
 // stepWords say what a step of the connection test does.
@@ -173,21 +186,32 @@ func (d *Dash) createProvider(v *visit) error {
 	page := providerPage{Form: f}
 	if f.On("test") {
 		var result probeResult
-		if err := d.call(v, 0, http.MethodPost, "/tpsp/test/custom-smtp", providerBody(f), &result); err != nil {
+		if err := d.callTest(v, http.MethodPost, "/tpsp/test/custom-smtp", providerBody(f), &result); err != nil {
 			return d.refusedProvider(v, page, err)
 		}
-		page.Test = &result
-		return d.showProviderForm(v, http.StatusOK, page)
+		return d.showTest(v, http.StatusOK, page, &result)
 	}
 	var made struct {
 		ID   int64  `json:"id"`
 		Key  string `json:"eventIngestionApiKey"`
 		Pool string `json:"ippool"`
 	}
-	if err := d.call(v, 0, http.MethodPost, "/account/tpsp", providerBody(f), &made); err != nil {
+	if err := d.callTest(v, http.MethodPost, "/account/tpsp", providerBody(f), &made); err != nil {
 		return d.refusedProvider(v, page, err)
 	}
+	v.w.Header().Set("Content-Location", "/providers/"+strconv.FormatInt(made.ID, 10))
 	return d.showProvider(v, made.ID, providerView{Key: made.Key, KeyTitle: "The provider is saved. This is the key of its agent"})
+}
+
+// showTest shows the form with a connection test. Whoever followed the test has
+// the form still, with what is never sent back: the password.
+func (d *Dash) showTest(v *visit, status int, page providerPage, test *probeResult) error {
+	if v.probing != nil && v.probing.begun {
+		v.probing.result = test
+		return nil
+	}
+	page.Test = test
+	return d.showProviderForm(v, status, page)
 }
 
 // refusedProvider shows the form again, with the connection test when that is
@@ -196,8 +220,7 @@ func (d *Dash) refusedProvider(v *visit, page providerPage, err error) error {
 	if r, refused := errors.AsType[*Refusal](err); refused {
 		var test probeResult
 		if json.Unmarshal(r.Body, &test) == nil && len(test.Steps) > 0 {
-			page.Test = &test
-			return d.showProviderForm(v, http.StatusUnprocessableEntity, page)
+			return d.showTest(v, http.StatusUnprocessableEntity, page, &test)
 		}
 	}
 	names := providerFields
@@ -226,7 +249,7 @@ func (d *Dash) updateProvider(v *visit) error {
 	f := newForm(v.r.PostForm)
 	body := providerBody(f)
 	delete(body, "createIPPool")
-	err = d.call(v, 0, http.MethodPut, "/account/tpsp/"+strconv.FormatInt(p.ID, 10), body, nil)
+	err = d.callTest(v, http.MethodPut, "/account/tpsp/"+strconv.FormatInt(p.ID, 10), body, nil)
 	if err != nil {
 		return d.refusedProvider(v, providerPage{Form: f, ID: p.ID, Name: p.Name, HasLogin: len(p.Password) > 0}, err)
 	}

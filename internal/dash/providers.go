@@ -14,12 +14,12 @@ import (
 
 var providersScreen = screen{Path: "/providers", Title: "Providers", Icon: "server", Group: "Sending", Routes: []route{
 	{"GET /providers", waypost.RoleViewer, (*Dash).providers},
-	{"POST /providers", waypost.RoleOperator, (*Dash).createProvider},
+	{"POST /providers", waypost.RoleOperator, followable((*Dash).createProvider)},
 	{"GET /providers/new", waypost.RoleOperator, (*Dash).newProvider},
 	{"GET /providers/{id}", waypost.RoleViewer, (*Dash).provider},
 	{"GET /providers/{id}/edit", waypost.RoleOperator, (*Dash).editProvider},
-	{"POST /providers/{id}/edit", waypost.RoleOperator, (*Dash).updateProvider},
-	{"POST /providers/{id}/test", waypost.RoleOperator, (*Dash).testProvider},
+	{"POST /providers/{id}/edit", waypost.RoleOperator, followable((*Dash).updateProvider)},
+	{"POST /providers/{id}/test", waypost.RoleOperator, followable((*Dash).testProvider)},
 	{"POST /providers/{id}/pause", waypost.RoleOperator, (*Dash).pauseProvider},
 	{"POST /providers/{id}/resume", waypost.RoleOperator, (*Dash).resumeProvider},
 	{"POST /providers/{id}/rotate", waypost.RoleOperator, (*Dash).rotateKey},
@@ -237,8 +237,12 @@ func (d *Dash) testProvider(v *visit) error {
 		return err
 	}
 	var result probeResult
-	if err := d.call(v, 0, http.MethodPost, fmt.Sprintf("/account/tpsp/%d/test", p.ID), nil, &result); err != nil {
+	if err := d.callTest(v, http.MethodPost, fmt.Sprintf("/account/tpsp/%d/test", p.ID), nil, &result); err != nil {
 		return err
+	}
+	if v.probing != nil {
+		v.probing.result = &result
+		return nil
 	}
 	return d.showProvider(v, p.ID, providerView{Test: &result})
 }

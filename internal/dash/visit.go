@@ -19,7 +19,8 @@ type visit struct {
 	person  waypost.Person // zero until identified
 	session session
 	token   string
-	flash   []flash // to be shown by the page of this very answer
+	flash   []flash      // to be shown by the page of this very answer
+	probing *probeStream // by which the person follows a connection test; nil: not at all
 }
 
 func (d *Dash) visit(w http.ResponseWriter, r *http.Request) *visit {

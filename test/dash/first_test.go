@@ -131,7 +131,8 @@ func (b *tab) addProvider(port string) (key string) {
 	b.press(`#provider a.button`)
 	b.fill("#f-name", "Main relay", "#f-smtpHost", "127.0.0.1", "#f-smtpPort", port, "#f-smtpUsername", "waypost", "#f-smtpPassword", "wrong")
 	js[string](b, `document.querySelector("#f-smtpSecurity").value = "none"`)
-	b.press("button[name=test]")
+	b.do("test", chromedp.Click(chromedp.CSS("button[name=test]")))
+	b.until("the end of the test", `(document.querySelector(".probe .chip")||{}).textContent === "failed"`)
 	if got := b.text(".probe"); !strings.Contains(got, "failed") || !strings.Contains(got, "Log in") {
 		b.t.Errorf("a test with a wrong password shows:\n%s", got)
 	}
@@ -139,7 +140,7 @@ func (b *tab) addProvider(port string) (key string) {
 		b.t.Errorf("the form forgot what was typed: %q", got)
 	}
 	b.fill("#f-smtpPassword", "relay secret")
-	b.press("form.formcard button.primary")
+	b.do("save", chromedp.Click(chromedp.CSS("form.formcard button.primary")))
 	b.sees("The provider is saved")
 	key = js[string](b, `document.querySelector(".secret code").textContent`)
 	b.open("/providers")

@@ -203,7 +203,8 @@ func TestProvider(t *testing.T) {
 	b.fill("#f-maxRatePerHour", "0")
 	js[bool](b, `document.querySelector(".boxes").open = true`)
 	b.fill("input[name='limit.yahoo']", "700")
-	b.press("form.formcard button.primary")
+	b.do("save", chromedp.Click(chromedp.CSS("form.formcard button.primary")))
+	b.until("what is wrong", `document.querySelector("#e-maxRatePerHour")`)
 	if got := b.text("#e-maxRatePerHour"); !strings.Contains(got, "must be 1 to") {
 		t.Errorf("a limit of 0: %q", got)
 	}
@@ -211,8 +212,11 @@ func TestProvider(t *testing.T) {
 		t.Errorf("the form forgot a limit: %q", got)
 	}
 	b.fill("#f-maxRatePerHour", "9000")
-	b.press("form.formcard button.primary")
+	b.do("save", chromedp.Click(chromedp.CSS("form.formcard button.primary")))
 	b.sees("The provider is changed")
+	if at := js[string](b, "location.pathname"); at != path {
+		t.Errorf("saving leads to %s", at)
+	}
 	if got := b.text("main"); !strings.Contains(got, "of 9,000") || !strings.Contains(got, "700 an hour") {
 		t.Errorf("the changed limits show:\n%s", got)
 	}

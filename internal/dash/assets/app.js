@@ -60,7 +60,7 @@
       e.target.append(sure);
     }
     const slow = e.target.querySelector('[data-busy]');
-    if (slow) {
+    if (slow && !e.defaultPrevented && !('steps' in e.target.dataset)) { // steps.js sends those
       slow.textContent = slow.dataset.busy;
       slow.setAttribute('aria-busy', 'true');
       setTimeout(() => { slow.disabled = true; }, 0);
@@ -172,17 +172,24 @@
     stream.onerror = () => { if (lamp()) lamp().dataset.state = 'waiting'; };
   };
 
-  document.addEventListener('DOMContentLoaded', () => {
-    document.documentElement.classList.add('js');
+  // What a page needs when it is there: at first, and when steps.js puts another
+  // in its place.
+  const arrive = () => {
     dress(document);
     const l = lamp();
     if (l) {
       l.hidden = false;
       l.addEventListener('click', () => { const on = !stream; follow(on); if (on) refresh(); });
     }
-    if (document.querySelector('[data-live]')) follow(true);
-    document.addEventListener('visibilitychange', () => { if (!document.hidden && stream) refresh(); });
+    follow(Boolean(document.querySelector('[data-live]')));
     const wrong = document.querySelector('[aria-invalid]');
     if (wrong) wrong.focus();
+  };
+
+  document.addEventListener('DOMContentLoaded', () => {
+    document.documentElement.classList.add('js');
+    arrive();
+    document.addEventListener('visibilitychange', () => { if (!document.hidden && stream) refresh(); });
   });
+  document.addEventListener('arrive', arrive);
 })();
