@@ -24,6 +24,8 @@ type Store interface {
 	People
 	Marks
 
+	// Size is how many bytes the database takes on its disk.
+	Size(ctx context.Context) (int64, error)
 	// Ping tells whether the engine can read and write; for readiness.
 	Ping(ctx context.Context) error
 	// Close finishes what is in flight and releases the database.
@@ -237,7 +239,8 @@ type Stats interface {
 	// and key.
 	Breakdown(ctx context.Context, q StatQuery) ([]StatRow, error)
 	// Times sums the counters by time that the query says, in the order of
-	// time and key. Times that nothing was counted for are left out.
+	// time and key. Times that nothing was counted for are left out; samples
+	// of nothing are not.
 	Times(ctx context.Context, q TimeQuery) ([]TimeRow, error)
 	// SampleDepth notes for every account how much waits now, see
 	// TimedDepth. A second sample of the same minute replaces the first.

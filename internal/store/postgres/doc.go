@@ -35,8 +35,8 @@
 //
 // # Counters
 //
-// An event moves stat_day, and stat_by once for each thing that it is counted
-// under, in its own transaction: summed over the group, last of all, in one
+// An event moves stat_day, stat_by once for each thing that it is counted under,
+// and stat_time, in its own transaction: summed over the group, last of all, in one
 // order, and in a slot of the node's. What events of a message are counted under
 // stands on the message, so that events made here (Cancel, evidence, a verdict
 // that is changed) move the same rows.

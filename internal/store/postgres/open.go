@@ -157,3 +157,9 @@ func (d *DB) forgetMarks() {
 	_, _ = d.pool.Exec(ctx, `DELETE FROM commit_mark WHERE committer = ANY($1) OR mark < $2`,
 		[]int64{d.accepts.id, d.settles.id}, old)
 }
+
+// Size is how many bytes the database takes on the server's disk.
+func (d *DB) Size(ctx context.Context) (n int64, err error) {
+	err = d.pool.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&n)
+	return n, wrap(ctx, "measure the database", err)
+}

@@ -66,12 +66,16 @@ func (d *DB) Times(ctx context.Context, q store.TimeQuery) ([]store.TimeRow, err
 	if q.Provider != 0 && q.Kind != store.TimedDepth {
 		f.and("provider = ?", q.Provider)
 	}
+	having := ` HAVING sum(n) <> 0`
+	if q.Kind == store.TimedDepth { // that nothing waited is known, too
+		having = ``
+	}
 	return list(ctx, d, "read counters by time", func(row pgx.CollectableRow) (r store.TimeRow, err error) {
 		var minute int64
 		err = row.Scan(&minute, &r.Key, &r.N)
 		r.At = time.Unix(60*minute, 0).UTC()
 		return r, err
-	}, `SELECT minute, key, sum(n)::bigint FROM stat_time`+f.where()+` GROUP BY minute, key HAVING sum(n) <> 0 ORDER BY minute, key`, f.args...)
+	}, `SELECT minute, key, sum(n)::bigint FROM stat_time`+f.where()+` GROUP BY minute, key`+having+` ORDER BY minute, key`, f.args...)
 }
 
 // What waited has no slots: it is the same whoever looks.

@@ -152,6 +152,7 @@ func Run(t *testing.T, e Engine) {
 		{"TimesReclassify", testTimesReclassify},
 		{"SampleDepth", testSampleDepth},
 		{"PruneTimes", testPruneTimes},
+		{"Size", testSize},
 		{"BreakdownReclassify", testBreakdownReclassify},
 		{"BreakdownCancel", testBreakdownCancel},
 		{"Webhooks", testWebhooks},

@@ -149,6 +149,7 @@ func testSampleDepth(t *testing.T, e Engine) {
 		f.ok(f.s.SampleDepth(t.Context(), at))
 		got, err := f.s.Times(t.Context(), store.TimeQuery{Account: f.account, Provider: f.provider, SubAccount: f.sub, Kind: store.TimedDepth, From: at.Truncate(time.Minute), To: at.Truncate(time.Minute).Add(time.Minute)})
 		f.ok(err)
+		f.equal("rows of a sample", len(got), 2)
 		found := map[int]int64{}
 		for _, r := range got {
 			found[r.Key] = r.N
@@ -181,4 +182,14 @@ func testPruneTimes(t *testing.T, e Engine) {
 	f.equal("left", [2]int{count(store.TimedMinute), count(store.TimedHour)}, [2]int{1, 3})
 	f.equal("hours pruned", prune(epoch.AddDate(0, 0, -1), epoch.Add(time.Hour)), 1)
 	f.equal("left", [2]int{count(store.TimedMinute), count(store.TimedHour)}, [2]int{1, 2})
+}
+
+func testSize(t *testing.T, e Engine) {
+	f := newFixture(t, e)
+	f.accept(10, f.now)
+	n, err := f.s.Size(t.Context())
+	f.ok(err)
+	if n < 10_000 {
+		t.Errorf("a database with ten messages takes %d bytes", n)
+	}
 }
