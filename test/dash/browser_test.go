@@ -122,17 +122,22 @@ func (b *tab) open(path string) {
 // js evaluates an expression in the page; a promise is awaited.
 func js[T any](b *tab, expression string) T {
 	b.t.Helper()
+	out, err := try[T](b, expression)
+	if err != nil {
+		b.t.Fatalf("evaluate %.80s: %v\n%s", expression, err, b.dump())
+	}
+	return out
+}
+
+// try is js for a page that may be about to go.
+func try[T any](b *tab, expression string) (out T, err error) {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[json.RawMessage](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
-		b.t.Fatalf("evaluate %.80s: %v\n%s", expression, err, b.dump())
+		return out, err
 	}
-	var out T
-	if err := json.Unmarshal(v, &out); err != nil {
-		b.t.Fatalf("evaluate %.80s: %v in %s", expression, err, v)
-	}
-	return out
+	return out, json.Unmarshal(v, &out)
 }
 
 // text is what a person reads in an element of the page.
@@ -152,13 +157,18 @@ func (b *tab) sees(words string) {
 	b.until("see "+words, `document.body && document.body.innerText.includes(`+quote(words)+`)`)
 }
 
-// until waits for a condition in the page.
+// until waits for a condition in the page. One that goes while it is asked has
+// no answer yet.
 func (b *tab) until(what, condition string) {
 	b.t.Helper()
 	end := time.Now().Add(patience)
-	for !js[bool](b, `Boolean(`+condition+`)`) {
+	for {
+		yes, err := try[bool](b, `Boolean(`+condition+`)`)
+		if yes && err == nil {
+			return
+		}
 		if time.Now().After(end) {
-			b.t.Fatalf("never: %s\n%s", what, b.dump())
+			b.t.Fatalf("never: %s (%v)\n%s", what, err, b.dump())
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
