@@ -7,6 +7,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/dash"
 	"github.com/waypost-mail/waypost/internal/server"
 )
 
@@ -55,6 +56,27 @@ type settings struct {
 	RetainMessages       time.Duration   `help:"How long finished messages are kept with their contents; 0 for ever." default:"2160h"`
 	RetainEvents         time.Duration   `help:"How long events are kept; 0 for ever. Counters stay." default:"9600h"`
 	RetainJournal        time.Duration   `help:"How long provider events and the audit log are kept; 0 for ever." default:"9600h"`
+	WarnDelivery         string          `help:"Percent of delivered mail below which the dashboard wants attention, and below which it sees danger." default:"95,90" placeholder:"N,N"`
+	WarnBounces          string          `help:"The same for hard bounces, above." default:"2,5" placeholder:"N,N"`
+	WarnComplaints       string          `help:"The same for spam reports of delivered mail, above." default:"0.1,0.5" placeholder:"N,N"`
+}
+
+// lines reads the warning lines of the dashboard.
+func (s *settings) lines() (l dash.Lines, err error) {
+	for _, one := range []struct {
+		name, text string
+		falling    bool
+		to         *dash.Line
+	}{
+		{"warn-delivery", s.WarnDelivery, true, &l.Delivery},
+		{"warn-bounces", s.WarnBounces, false, &l.Bounce},
+		{"warn-complaints", s.WarnComplaints, false, &l.Complaint},
+	} {
+		if *one.to, err = dash.ParseLine(one.text, one.falling); err != nil {
+			return l, usageError{fmt.Errorf("%s: %w", one.name, err)}
+		}
+	}
+	return l, nil
 }
 
 func (s *settings) server(e *env) (server.Config, error) {
@@ -67,6 +89,10 @@ func (s *settings) server(e *env) (server.Config, error) {
 		if sunset, err = time.Parse(time.DateOnly, s.LegacySunset); err != nil {
 			return server.Config{}, usageError{fmt.Errorf("legacy-sunset: %q is no day such as 2027-01-31", s.LegacySunset)}
 		}
+	}
+	lines, err := s.lines()
+	if err != nil {
+		return server.Config{}, err
 	}
 	c := server.Config{
 		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
@@ -82,6 +108,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
 		Sessions: s.Sessions, RelayMemory: s.RelayMemory, Grace: s.Grace, Lease: s.Lease,
 		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},
+		Lines:     lines,
 		Log:       e.log, Version: version,
 	}
 	if err := c.Check(); err != nil {

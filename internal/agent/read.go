@@ -173,20 +173,23 @@ func (r *logReader) lines(b []byte, now time.Time) {
 	var f mtalog.Fact
 	var lines, strange int64
 	var last time.Time
-	form := firstForm(b)
+	var form string
 	for len(b) > 0 {
-		end := bytes.IndexByte(b, '\n')
-		if end < 0 {
-			end = len(b)
+		line := b
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line, b = b[:i], b[i+1:]
+		} else {
+			b = nil
 		}
-		line := b[:end]
-		b = b[min(end+1, len(b)):]
 		lines++
 		if r.parser.Parse(line, &f) {
 			last = f.Time
 			r.corr.Observe(&f, now)
 		} else if formOf(line) == "" && len(line) > 0 {
 			strange++
+		}
+		if form == "" {
+			form = formOf(line)
 		}
 	}
 	r.a.status.with(func(s *status) {
@@ -199,16 +202,6 @@ func (r *logReader) lines(b []byte, now time.Time) {
 			s.lastLine = last
 		}
 	})
-}
-
-// firstForm names the form of the first line that has one.
-func firstForm(b []byte) string {
-	for line := range bytes.Lines(b) {
-		if form := formOf(line); form != "" {
-			return form
-		}
-	}
-	return ""
 }
 
 // formOf names the form of a line's beginning; empty is unknown.
@@ -238,15 +231,9 @@ func (r *logReader) encode(now time.Time) {
 		r.ends = append(r.ends, len(r.encoded))
 	}
 	r.a.status.with(func(s *status) {
-		last, n := items[0].Item.EventType, int64(0) // one type mostly follows itself
 		for i := range items {
-			if word := items[i].Item.EventType; word != last {
-				s.events[last] += n
-				last, n = word, 0
-			}
-			n++
+			s.events[items[i].Item.EventType]++
 		}
-		s.events[last] += n
 		s.lastEvent = now
 	})
 }

@@ -160,7 +160,7 @@ func (a *API) queueHealth(ctx context.Context, account int64) []HealthCheck {
 	out := []HealthCheck{c}
 	if len(paused) > 0 {
 		out = append(out, HealthCheck{
-			"queue", "pauses", HealthWarn, fmt.Sprintf("%d pauses hold %d messages.", len(paused), held),
+			"queue", "pauses", HealthWarn, fmt.Sprintf("Pauses: %d. They hold back %d messages.", len(paused), held),
 			"When they have served their purpose, end them with waypost queue resume.",
 		})
 	}

@@ -34,11 +34,16 @@ func (r *Refusal) Error() string { return r.Message }
 // rights of an account key, or of a sub-account's when sub is not 0. body and
 // out may be nil. An error answer comes back as a *Refusal.
 func (d *Dash) call(v *visit, sub int64, method, path string, body, out any) error {
+	return d.do(v.ctx(), d.actor(v, sub), method, path, body, out)
+}
+
+// actor is the key that a person's requests of the API are made with.
+func (d *Dash) actor(v *visit, sub int64) waypost.APIKey {
 	actor := waypost.APIKey{Kind: waypost.KeyAccount, Account: v.account(), Hint: v.person.Email, Created: v.person.Created}
 	if sub != 0 {
 		actor.Kind, actor.SubAccount = waypost.KeySubAccount, sub
 	}
-	return d.do(v.ctx(), actor, method, path, body, out)
+	return actor
 }
 
 func (d *Dash) do(ctx context.Context, actor waypost.APIKey, method, path string, body, out any) error {

@@ -6,17 +6,27 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // chart is a plot drawn here, and the table of its numbers.
 type chart struct {
+	Name   string // in addresses of its CSV file: small letters
 	Title  string
 	Lines  bool   // lines; else bars, stacked
-	Unit   string // "" for numbers, "%" for shares of 0 to 1
+	Unit   string // "" for numbers, "%" for shares of 0 to 1, "s" for times in seconds
 	Series []series
 	Points []string // what stands below: days, minutes
+	What   string   // head of the table's first column; "" : When
 	Marks  []level  // warning lines
+	Floor  float64  // value of the bottom line: a line that hugs 1 needs no 0
 	Note   string
+	Empty  string // what is said in the place of a plot of nothing; "" : an empty plot
+	Now    chip   // what it comes to, beside the title
+	Heat   bool   // a heat map: points across, series down
+	Most   string // of a heat map: what its darkest shade stands for
+	Tabs   []statTab
+	CSV    string // address of its file, set by the page
 	Plot   template.HTML
 	Ticks  []string // of the upright axis, from the top
 	Below  []string // the few of Points that stand below the plot
@@ -46,7 +56,7 @@ const (
 func (c *chart) draw() *chart {
 	top := c.top()
 	for i := 4; i >= 0; i -= 2 {
-		c.Ticks = append(c.Ticks, c.format(top*float64(i)/4))
+		c.Ticks = append(c.Ticks, c.format(c.Floor+(top-c.Floor)*float64(i)/4))
 	}
 	if n := len(c.Points); n > 0 {
 		c.Below = []string{c.Points[0]}
@@ -67,8 +77,8 @@ func (c *chart) draw() *chart {
 		c.bars(&b, top)
 	}
 	for _, m := range c.Marks {
-		if m.At <= top {
-			y := plotHeight * (1 - m.At/top)
+		if m.At >= c.Floor && m.At <= top {
+			y := c.y(m.At, top)
 			fmt.Fprintf(&b, `<line class="level %s" x1="0" x2="%g" y1="%.1f" y2="%.1f"><title>%s</title></line>`, m.Class, plotWidth, y, y, template.HTMLEscapeString(m.Name))
 		}
 	}
@@ -94,10 +104,40 @@ func (c *chart) top() float64 {
 	for _, m := range c.Marks {
 		most = max(most, m.At*1.1)
 	}
-	if c.Unit == "%" {
-		return roundUp(max(most, 0.01))
+	switch {
+	case c.Floor > 0:
+		return 1
+	case c.Unit == "%":
+		return min(1, roundUp(max(most, c.least())))
+	case c.Unit == "s":
+		return roundUpTime(max(most, 0.1))
 	}
 	return max(4, roundUp(most))
+}
+
+// least is the smallest top of a plot of shares: one that has marks shows them.
+func (c *chart) least() float64 {
+	if len(c.Marks) > 0 {
+		return 0.0001
+	}
+	return 0.01
+}
+
+// y is the height of a value, from the top of the field.
+func (c *chart) y(v, top float64) float64 {
+	return plotHeight * (1 - min(max((v-c.Floor)/(top-c.Floor), 0), 1))
+}
+
+// Blank tells whether there is nothing to plot.
+func (c *chart) Blank() bool {
+	for i := range c.Series {
+		for _, v := range c.Series[i].Values {
+			if v != 0 && !math.IsNaN(v) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // at is a value; missing ones and those that are no number are 0.
@@ -113,12 +153,24 @@ func roundUp(v float64) float64 {
 		return 1
 	}
 	p := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 4, 6, 8, 10} {
+	for _, m := range []float64{1, 2, 4, 6, 8, 10} { // of which the half is round, too
 		if v <= m*p*1.0000001 {
 			return m * p
 		}
 	}
 	return 10 * p
+}
+
+// roundUpTime is roundUp for seconds: to what a clock calls round, as is its
+// half.
+func roundUpTime(v float64) float64 {
+	const minute, hour, day = 60, 3600, 86400
+	for _, bound := range []float64{0.1, 0.2, 0.4, 1, 2, 4, 10, 20, minute, 2 * minute, 4 * minute, 10 * minute, 20 * minute, 30 * minute, hour, 2 * hour, 4 * hour, 12 * hour, day, 2 * day, 4 * day} {
+		if v <= bound {
+			return bound
+		}
+	}
+	return roundUp(v/day) * day
 }
 
 func (c *chart) bars(b *strings.Builder, top float64) {
@@ -159,7 +211,10 @@ func (c *chart) lines(b *strings.Builder, top float64) {
 				pen = "M" // nothing is known of this point: the line has a gap
 				continue
 			}
-			fmt.Fprintf(&d, "%s%.1f %.1f", pen, x(i), plotHeight*(1-min(s.at(i)/top, 1)))
+			if alone(s.Values, i) { // a point between gaps would be no line
+				fmt.Fprintf(b, `<path class="line dot %s" d="M%.1f %.1fh0.1"/>`, s.Class, x(i), c.y(s.at(i), top))
+			}
+			fmt.Fprintf(&d, "%s%.1f %.1f", pen, x(i), c.y(s.at(i), top))
 			pen = "L"
 		}
 		fmt.Fprintf(b, `<path class="line %s" d="%s"><title>%s</title></path>`, s.Class, d.String(), template.HTMLEscapeString(s.Name))
@@ -177,9 +232,21 @@ func (c *chart) lines(b *strings.Builder, top float64) {
 	}
 }
 
+// alone tells whether nothing is known of the points beside one.
+func alone(values []float64, i int) bool {
+	gap := func(i int) bool { return i < 0 || i >= len(values) || math.IsNaN(values[i]) }
+	return gap(i-1) && gap(i+1)
+}
+
 func (c *chart) format(v float64) string {
-	if c.Unit == "%" {
+	switch c.Unit {
+	case "%":
 		return percent(v)
+	case "s":
+		if v == 0 {
+			return "0"
+		}
+		return spell(time.Duration(v * float64(time.Second)))
 	}
 	if v == math.Trunc(v) {
 		return number(int64(v))

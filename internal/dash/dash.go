@@ -31,6 +31,9 @@ type Config struct {
 
 	PublicURL string // how the world reaches this node, without a final slash
 	Version   string
+	Lines     Lines // of rates; zero: DefaultLines
+	// Node tells of the process that answers; nil: nothing is known of it.
+	Node func(context.Context) Node
 }
 
 // Dash answers the requests of people. Make it with New.
@@ -45,6 +48,7 @@ type Dash struct {
 	attempts chan struct{} // and attempts to log in
 	owners   sync.Mutex    // held while a person may cease to be one
 	hub      *hub
+	lookouts *lookouts
 	subjects *subjects
 	secure   bool // the public URL is https: cookies never travel in the clear
 }
@@ -52,12 +56,15 @@ type Dash struct {
 // New makes the dashboard. It panics on a template that does not parse: a bug
 // that every test of this package would show.
 func New(cfg Config) *Dash {
+	if cfg.Lines == (Lines{}) {
+		cfg.Lines = DefaultLines
+	}
 	d := &Dash{
 		cfg: cfg, rail: rail(), mux: http.NewServeMux(), shut: http.NewCrossOriginProtection(),
 		guard: &guard{cfg.Store}, hashing: make(chan struct{}, maxHashing), attempts: make(chan struct{}, maxHashing),
 		subjects: newSubjects(cfg.Store), secure: strings.HasPrefix(cfg.PublicURL, "https:"),
 	}
-	d.hub = newHub(cfg.Store, cfg.Log)
+	d.hub, d.lookouts = newHub(cfg.Store, cfg.Log), newLookouts()
 	d.pages = d.parse()
 	d.mux.HandleFunc("GET /assets/{name}", asset)
 	d.mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {

@@ -18,7 +18,10 @@
 //   - What cannot be undone is asked for by a page of its own (confirm.go), and
 //     a secret is shown once by another (keys.go), so that both work without
 //     JavaScript.
-//   - Charts are SVG drawn here, each with its numbers in a table (chart.go).
+//   - Charts are SVG drawn here, each with its numbers in a table and a file
+//     (chart.go, chart_csv.go).
+//   - No page waits for the network: what has to ask mail servers or DNS runs
+//     beside the requests, and pages show its last result (health.go).
 //   - Parts of a page that are marked as live are read again when the stream
 //     /live says that something happened (live.go and assets/app.js).
 //     Everything but that works without JavaScript.

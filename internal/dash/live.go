@@ -66,8 +66,11 @@ func (d *Dash) live(v *visit) error {
 }
 
 // Close ends every live stream, so that the server's shutdown need not wait
-// for them.
-func (d *Dash) Close() { d.hub.close() }
+// for them, and looks that are under way.
+func (d *Dash) Close() {
+	d.hub.close()
+	d.lookouts.close()
+}
 
 // hub looks for new events on behalf of all pages that follow an account: the
 // cost does not depend on their number.

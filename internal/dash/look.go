@@ -20,7 +20,7 @@ func (d *Dash) funcs() template.FuncMap {
 		"asset": assetURL, "icon": icon, "chip": makeChip, "suppressed": suppressChip, "input": makeInput, "choice": makeChoice,
 		"number": numberOf, "percent": percent, "spell": spell, "ago": ago, "age": func(t, now time.Time) string { return rough(now.Sub(t)) }, "capital": capital, "until": until,
 		"stamp": stampOf, "clip": clip, "dict": dict, "options": options, "plural": pluralOf, "initials": initials,
-		"link": link, "bytes": bytesOf, "ms": millis, "gauge": gauge, "sparkline": sparkline, "join": strings.Join,
+		"link": link, "bytes": bytesOf, "size": func(n any) string { return sizeOf(integer(n)) }, "ms": millis, "gauge": gauge, "shades": func() [heatLevels + 1]int { return [heatLevels + 1]int{0, 1, 2, 3, 4, 5} }, "sparkline": sparkline, "join": strings.Join,
 	}
 }
 
@@ -262,4 +262,17 @@ func capital(s string) string {
 	}
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
+}
+
+// integer is for templates, which do not know types.
+func integer(n any) int64 {
+	switch n := n.(type) {
+	case int:
+		return int64(n)
+	case int64:
+		return n
+	case uint64:
+		return int64(min(n, math.MaxInt64)) //nolint:gosec // bounded
+	}
+	return 0
 }

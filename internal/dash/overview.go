@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -14,11 +15,8 @@ var overviewScreen = screen{Path: "/", Title: "Overview", Icon: "home", Routes: 
 	{"GET /{$}", waypost.RoleViewer, (*Dash).overview},
 }}
 
-// The warning lines of rates, and how far back the overview looks.
+// How far back the overview looks.
 const (
-	deliveryWarn, deliveryBad = 0.95, 0.90
-	bounceWarn, bounceBad     = 0.02, 0.05
-
 	overviewDays = 14
 	periodDays   = 7 // compared with as many days before
 	stripMost    = 24
@@ -30,7 +28,8 @@ type overviewPage struct {
 	Numbers  []figure
 	Hour     *chart
 	Days     *chart
-	Rates    *chart
+	Rates    []*chart
+	Depth    []*chart
 	Queue    queueState
 	States   []providerState
 	More     int // providers that the strip leaves out
@@ -73,7 +72,18 @@ func (d *Dash) overview(v *visit) error {
 		return err
 	}
 	p.Numbers, p.Quiet = figures(days, &p.Queue, v.now)
-	p.Hour, p.Days, p.Rates = hourChart(p.States, v.now), daysChart(days), ratesChart(days)
+	p.Problems = worstFirst(append(p.Problems, d.rateProblems(days)...))
+	p.Days, p.Rates = daysChart(days), d.rateCharts(days)
+	if p.Hour, err = d.hourChart(v, 0); err != nil {
+		return err
+	}
+	if p.Depth, err = d.depthCharts(v); err != nil {
+		return err
+	}
+	p.Quiet = p.Quiet && p.Hour.Blank() && p.Queue.Messages == 0
+	if v.plots(slices.Concat([]*chart{p.Hour, p.Days}, p.Rates, p.Depth)...) {
+		return nil
+	}
 	if may(&v.person, waypost.RoleOperator) {
 		setup, err := d.setupState(v, providers, subs)
 		if err != nil {
@@ -110,7 +120,7 @@ func (d *Dash) days(v *visit, sub int64, n int) ([]store.DayStats, error) {
 // outcome is what became of the messages of some days. A message counts on the
 // day of each event.
 type outcome struct {
-	Accepted, Sent, Delivered, Hard, Soft, Dropped float64
+	Accepted, Sent, Delivered, Hard, Soft, Dropped, Complaints float64
 }
 
 // Finished are the messages whose delivery's end is known.
@@ -122,6 +132,9 @@ func (o outcome) DeliveryRate() float64 { return o.Delivered / o.Finished() }
 // BounceRate is the share of hard bounces of the finished; NaN without any.
 func (o outcome) BounceRate() float64 { return o.Hard / o.Finished() }
 
+// ComplaintRate is the share of spam reports of the delivered; NaN without any.
+func (o outcome) ComplaintRate() float64 { return o.Complaints / o.Delivered }
+
 func outcomeOf(days ...store.DayStats) (o outcome) {
 	for _, day := range days {
 		n := func(s waypost.Stat) float64 { return float64(day.Counts[s]) }
@@ -131,6 +144,7 @@ func outcomeOf(days ...store.DayStats) (o outcome) {
 		o.Hard += n(waypost.StatHardBounced)
 		o.Soft += n(waypost.StatSoftBounced)
 		o.Dropped += n(waypost.StatDropped) + n(waypost.StatSMTPDropped)
+		o.Complaints += n(waypost.StatSpam)
 	}
 	return o
 }
@@ -195,57 +209,4 @@ func arrow(by float64, text string, better int) chip {
 		kind = "warn"
 	}
 	return chip{Kind: kind, Text: mark + " " + text}
-}
-
-func hourChart(states []providerState, now time.Time) *chart {
-	c := &chart{Title: "Relayed per minute, last hour", Series: []series{{Name: "taken by providers", Class: "s-sent", Values: make([]float64, 60)}}}
-	for i := range states {
-		for m, n := range states[i].minutes(now) {
-			c.Series[0].Values[m] += n
-		}
-	}
-	for m := range 60 {
-		c.Points = append(c.Points, now.UTC().Add(time.Duration(m-59)*time.Minute).Format("15:04"))
-	}
-	c.Note = "Times in UTC."
-	return c.draw()
-}
-
-func dayNames(days []store.DayStats) []string {
-	out := make([]string, len(days))
-	for i, day := range days {
-		out[i] = day.Day.Format("2 Jan")
-	}
-	return out
-}
-
-// daysChart is what became of messages per day. What is accepted and has no
-// end yet stands on top.
-func daysChart(days []store.DayStats) *chart {
-	c := &chart{Title: "Messages per day by outcome", Points: dayNames(days), Series: []series{
-		{Name: "delivered", Class: "s-ok"},
-		{Name: "soft bounced", Class: "s-warn"},
-		{Name: "hard bounced", Class: "s-bad"},
-		{Name: "dropped", Class: "s-drop"},
-		{Name: "no outcome yet", Class: "s-quiet"},
-	}}
-	for _, day := range days {
-		o := outcomeOf(day)
-		for i, n := range []float64{o.Delivered, o.Soft, o.Hard, o.Dropped, max(0, o.Accepted-o.Finished()-o.Dropped)} {
-			c.Series[i].Values = append(c.Series[i].Values, n)
-		}
-	}
-	return c.draw()
-}
-
-func ratesChart(days []store.DayStats) *chart {
-	c := &chart{
-		Title: "Hard bounces of finished messages", Lines: true, Unit: "%", Points: dayNames(days),
-		Series: []series{{Name: "hard bounced", Class: "s-sent"}},
-		Marks:  []level{{"attention at " + percent(bounceWarn), bounceWarn, "s-warn"}, {"danger at " + percent(bounceBad), bounceBad, "s-bad"}},
-	}
-	for _, day := range days {
-		c.Series[0].Values = append(c.Series[0].Values, outcomeOf(day).BounceRate())
-	}
-	return c.draw()
 }

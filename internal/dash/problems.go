@@ -45,10 +45,13 @@ func (d *Dash) problems(v *visit, states []providerState, q *queueState, subs []
 	}
 	out = append(out, hooks...)
 	out = append(out, d.warnings(v, states)...)
-	slices.SortStableFunc(out, func(a, b problem) int {
-		return rankOf(a.Kind) - rankOf(b.Kind)
-	})
-	return out[:min(len(out), manyTrouble)], nil
+	return worstFirst(out), nil
+}
+
+// worstFirst sorts problems, and leaves out what nobody would read.
+func worstFirst(all []problem) []problem {
+	slices.SortStableFunc(all, func(a, b problem) int { return rankOf(a.Kind) - rankOf(b.Kind) })
+	return all[:min(len(all), manyTrouble)]
 }
 
 func rankOf(kind string) int {
@@ -82,6 +85,8 @@ func providerProblems(s *providerState, now time.Time) (out []problem) {
 		out = append(out, problem{"bad", fmt.Sprintf("The agent of %s is silent: nobody tells what becomes of its mail.", name), "See how to wake it", link + "#agent", seen})
 	case !seen.IsZero() && now.Sub(seen) > agentFresh:
 		out = append(out, problem{"warn", fmt.Sprintf("The agent of %s is late.", name), "Look at it", link + "#agent", seen})
+	case s.Agent.Kind == "bad" || s.Agent.Kind == "warn": // by its own word
+		out = append(out, problem{s.Agent.Kind, fmt.Sprintf("The agent of %s is in trouble: %s", name, sentence(orElse(s.Agent.More, "it does not say why"))), "Look at it", link + "#agent", time.Time{}})
 	case seen.IsZero() && s.Used > 0:
 		out = append(out, problem{"warn", fmt.Sprintf("%s sends, but no agent reports: nobody tells what was delivered.", name), "Install the agent", link + "#agent", time.Time{}})
 	}

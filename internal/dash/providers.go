@@ -75,6 +75,9 @@ type providerView struct {
 	State    providerState
 	Limits   []boxUse
 	Hour     *chart
+	Latency  *chart
+	Classes  *chart
+	Card     agentCard
 	Replies  []replyGroup
 	Events   []waypost.ProviderEvent
 	Test     *probeResult
@@ -117,7 +120,16 @@ func (d *Dash) showProvider(v *visit, id int64, page providerView) error {
 	}
 	page.State = states[0]
 	page.Limits = boxUses(&page.State)
-	page.Hour = hourChart(states, v.now)
+	page.Card = cardOf(&page.State, v.now)
+	if page.Hour, err = d.hourChart(v, p.ID); err != nil {
+		return err
+	}
+	if page.Latency, page.Classes, err = d.relayCharts(v, p.ID); err != nil {
+		return err
+	}
+	if v.plots(page.Hour, page.Latency, page.Classes) {
+		return nil
+	}
 	if page.Replies, err = d.replies(v, p.ID); err != nil {
 		return err
 	}

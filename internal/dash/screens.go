@@ -55,6 +55,7 @@ func rail() []*screen {
 		&peopleScreen,
 		&auditScreen,
 		&toolsScreen,
+		&healthScreen,
 		&settingsScreen,
 	}
 }

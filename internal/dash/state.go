@@ -3,6 +3,7 @@ package dash
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -25,20 +26,6 @@ type providerState struct {
 	Down     bool // its breaker is open
 	Stopped  bool // it is paused as a whole
 	Buckets  map[waypost.Mailbox][]waypost.Bucket
-}
-
-// minutes sums what went out through the provider per minute of the last hour.
-func (s *providerState) minutes(now time.Time) []float64 {
-	out := make([]float64, 60)
-	first := waypost.BucketMinute(now) - 59
-	for _, list := range s.Buckets {
-		for _, b := range list {
-			if i := b.Minute - first; i >= 0 && i < 60 {
-				out[i] += float64(b.N)
-			}
-		}
-	}
-	return out
 }
 
 // queueState is what waits of an account.
@@ -130,7 +117,7 @@ func (d *Dash) state(v *visit, p *waypost.Provider, q *queueState, pauses []wayp
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return s, fmt.Errorf("read the agent of provider %q: %w", p.Name, err)
 	}
-	s.Agent = agentChip(s.Seen.LastSeen, v.now)
+	s.Agent = agentChip(&s.Seen, v.now)
 	s.State = s.judge()
 	return s, nil
 }
@@ -163,10 +150,16 @@ const (
 	agentLate  = time.Hour
 )
 
-func agentChip(seen, now time.Time) chip {
+// agentChip judges an agent by the age of its last report, and by its own word.
+func agentChip(a *waypost.Agent, now time.Time) chip {
+	seen := a.LastSeen
 	switch {
 	case seen.IsZero():
 		return makeChip("quiet", "no agent yet", "No agent has reported for this provider; without one, nobody knows what was delivered.")
+	case now.Sub(seen) <= agentFresh && a.State.Status == "failing":
+		return makeChip("bad", "agent failing", strings.Join(a.State.Reasons, "; "))
+	case now.Sub(seen) <= agentFresh && a.State.Status == "degraded":
+		return makeChip("warn", "agent degraded", strings.Join(a.State.Reasons, "; "))
 	case now.Sub(seen) <= agentFresh:
 		return makeChip("ok", "agent reports", "Last report "+ago(seen, now)+".")
 	case now.Sub(seen) <= agentLate:

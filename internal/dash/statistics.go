@@ -2,7 +2,6 @@ package dash
 
 import (
 	"cmp"
-	"encoding/csv"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,58 +35,8 @@ var statBys = []statBy{
 	{"mailbox", "By mailbox provider", "Mailbox provider", store.StatByMailbox, false},
 	{"code", "By SMTP code", "SMTP code", store.StatByCode, false},
 	{"group", "By group", "Group", store.StatByGroup, true},
+	{"reason", "By reason", "Reason", store.StatByReason, false},
 	{"subaccount", "By sub-account", "Sub-account", store.StatBySubAccount, false},
-}
-
-// counters are the API's of one line.
-type counters struct {
-	Processed    int64 `json:"processed"`
-	Sent         int64 `json:"sent"`
-	Delivered    int64 `json:"delivered"`
-	Dropped      int64 `json:"dropped"`
-	SMTPDropped  int64 `json:"smtpDropped"`
-	HardBounced  int64 `json:"hardBounced"`
-	SoftBounced  int64 `json:"softBounced"`
-	Opened       int64 `json:"opened"`
-	Clicked      int64 `json:"clicked"`
-	Unsubscribed int64 `json:"unsubscribed"`
-	Spam         int64 `json:"spam"`
-	UniqueOpen   int64 `json:"uniqueOpened"`
-	UniqueClick  int64 `json:"uniqueClicked"`
-}
-
-// counted gives the counters of a sum of days.
-func counted(n map[waypost.Stat]int64) counters {
-	return counters{
-		n[waypost.StatProcessed], n[waypost.StatSent], n[waypost.StatDelivered], n[waypost.StatDropped], n[waypost.StatSMTPDropped],
-		n[waypost.StatHardBounced], n[waypost.StatSoftBounced], n[waypost.StatOpened], n[waypost.StatClicked], n[waypost.StatUnsubscribed],
-		n[waypost.StatSpam], n[waypost.StatUniqueOpened], n[waypost.StatUniqueClicked],
-	}
-}
-
-// Lost are the messages that were given up before or by the relay.
-func (c counters) Lost() int64 { return c.Dropped + c.SMTPDropped }
-
-// Finished are the messages whose delivery's end is known.
-func (c counters) Finished() int64 { return c.Delivered + c.HardBounced + c.SoftBounced }
-
-// All are the events of a code: each counts under one outcome.
-func (c counters) All() int64 { return c.Finished() + c.Sent + c.Lost() }
-
-// Rate gives the share of a part in the finished ones, as text.
-func (c counters) Rate(part int64) string {
-	if c.Finished() == 0 {
-		return "–"
-	}
-	return percent(float64(part) / float64(c.Finished()))
-}
-
-// Of gives a share of the delivered ones, as text.
-func (c counters) Of(part int64) string {
-	if c.Delivered == 0 {
-		return "–"
-	}
-	return percent(min(1, float64(part)/float64(c.Delivered)))
 }
 
 // statRow is one line of the table.
@@ -114,7 +63,10 @@ type statisticsPage struct {
 	Tabs      []statTab
 	By        statBy
 	Total     counters
+	Funnel    *barList
+	Reasons   *barList
 	Charts    []*chart
+	Bottom    []*chart // below the reasons
 	Rows      []statRow
 	Cut       int // lines that the table leaves out
 	CSV       string
@@ -200,6 +152,16 @@ func (d *Dash) statistics(v *visit) error {
 	if err := d.fillStatistics(v, &q, &p); err != nil {
 		return err
 	}
+	all := slices.Concat(p.Charts, p.Bottom)
+	for _, b := range []*barList{p.Funnel, p.Reasons} {
+		if b != nil {
+			b.CSV = v.fileOf(b.Name)
+			all = append(all, b.chart())
+		}
+	}
+	if v.plots(all...) {
+		return nil
+	}
 	return d.show(v, "statistics", p)
 }
 
@@ -235,7 +197,9 @@ func (d *Dash) fillStatistics(v *visit, q *statQuery, p *statisticsPage) error {
 		return err
 	}
 	if q.By.Key == "day" {
-		p.Charts = []*chart{daysChart(days), ratesChart(days), readChart(days)}
+		if err := d.summarize(v, q, p, days); err != nil {
+			return err
+		}
 		slices.Reverse(p.Rows) // the newest first, as in every list
 	} else if len(p.Rows) > 0 {
 		c, err := d.statChart(v, q, p.Rows, days)
@@ -250,6 +214,25 @@ func (d *Dash) fillStatistics(v *visit, q *statQuery, p *statisticsPage) error {
 	for i := range p.Rows {
 		p.Rows[i].Link = statLink(q, p.Rows[i].Key)
 	}
+	return nil
+}
+
+// summarize fills in the plots of the first tab.
+func (d *Dash) summarize(v *visit, q *statQuery, p *statisticsPage, days []store.DayStats) (err error) {
+	p.Charts = append([]*chart{daysChart(days), readChart(days)}, d.rateCharts(days)...)
+	p.Funnel = funnel(&p.Total)
+	if p.Reasons, err = d.reasons(v, q); err != nil {
+		return err
+	}
+	wait, err := d.waitChart(v, q)
+	if err != nil {
+		return err
+	}
+	heat, err := d.heatChart(v, q)
+	if err != nil {
+		return err
+	}
+	p.Bottom = []*chart{wait, heat}
 	return nil
 }
 
@@ -289,6 +272,8 @@ func (d *Dash) statRows(v *visit, q *statQuery, days []store.DayStats) ([]statRo
 	}
 	for i := range rows {
 		switch r := &rows[i]; {
+		case q.By.Key == "reason":
+			r.Name = reasonTitle(r.Key)
 		case r.Key == "0" && q.By.Key != "mailbox" && q.By.Key != "group":
 			r.Name = "none"
 		case r.Name == "":
@@ -296,7 +281,7 @@ func (d *Dash) statRows(v *visit, q *statQuery, days []store.DayStats) ([]statRo
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b statRow) int {
-		if q.By.Key == "code" {
+		if q.By.Key == "code" || q.By.Key == "reason" {
 			return cmp.Compare(b.Stat.All(), a.Stat.All())
 		}
 		return cmp.Or(cmp.Compare(b.Stat.Processed, a.Stat.Processed), cmp.Compare(b.Stat.All(), a.Stat.All()))
@@ -319,34 +304,4 @@ func statLink(q *statQuery, key string) string {
 		return link("/events", "from", from, "until", until, "sub", key)
 	}
 	return ""
-}
-
-// statisticsCSV gives every line of the table as a file.
-func (d *Dash) statisticsCSV(v *visit) error {
-	f := newForm(v.r.URL.Query())
-	q := d.statFilters(v, f)
-	if !f.OK() {
-		return errNoPage
-	}
-	days, err := d.statDays(v, &q)
-	if err != nil {
-		return err
-	}
-	rows, err := d.statRows(v, &q, days)
-	if err != nil {
-		return err
-	}
-	v.download("text/csv; charset=utf-8", "statistics-"+q.By.Key+".csv")
-	w := csv.NewWriter(v.w)
-	lines := [][]string{{q.By.Key, "name", "accepted", "sent", "delivered", "soft_bounced", "hard_bounced", "dropped", "smtp_dropped", "opened", "unique_opened", "clicked", "unique_clicked", "unsubscribed", "spam"}}
-	for _, r := range rows {
-		line := []string{cell(r.Key), cell(r.Name)}
-		c := r.Stat
-		for _, n := range []int64{c.Processed, c.Sent, c.Delivered, c.SoftBounced, c.HardBounced, c.Dropped, c.SMTPDropped, c.Opened, c.UniqueOpen, c.Clicked, c.UniqueClick, c.Unsubscribed, c.Spam} {
-			line = append(line, strconv.FormatInt(n, 10))
-		}
-		lines = append(lines, line)
-	}
-	_ = w.WriteAll(lines) // the caller may be gone
-	return nil
 }

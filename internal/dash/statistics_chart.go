@@ -9,9 +9,12 @@ import (
 
 // statChart draws the first lines of the table day by day.
 func (d *Dash) statChart(v *visit, q *statQuery, rows []statRow, days []store.DayStats) (*chart, error) {
-	c := &chart{Title: "Accepted per day", Lines: true, Points: dayNames(days)}
-	if q.By.Key == "code" {
+	c := &chart{Name: q.By.Key, What: "day", Title: "Accepted per day", Lines: true, Points: dayNames(days)}
+	switch q.By.Key {
+	case "code":
 		c.Title = "Replies per day"
+	case "reason":
+		c.Title = "Bounces and drops per day"
 	}
 	sq := store.StatQuery{Account: v.account(), SubAccount: q.Sub, Provider: q.Provider, From: q.From, To: q.To, By: q.By.By, PerDay: true}
 	at := map[string]int{}
@@ -36,7 +39,7 @@ func (d *Dash) statChart(v *visit, q *statQuery, rows []statRow, days []store.Da
 		}
 		n := counted(r.Counts)
 		value := n.Processed
-		if q.By.Key == "code" {
+		if q.By.Key == "code" || q.By.Key == "reason" {
 			value = n.All()
 		}
 		c.Series[i].Values[day] = float64(value)
@@ -49,7 +52,7 @@ func (d *Dash) statChart(v *visit, q *statQuery, rows []statRow, days []store.Da
 
 // readChart is how many of the delivered were opened and clicked by people.
 func readChart(days []store.DayStats) *chart {
-	c := &chart{Title: "Opened and clicked, of the delivered", Lines: true, Unit: "%", Points: dayNames(days), Series: []series{{Name: "opened", Class: "c0"}, {Name: "clicked", Class: "c1"}}}
+	c := &chart{Name: "read", What: "day", Empty: "No delivered message of these days is known.", Title: "Opened and clicked, of the delivered", Lines: true, Unit: "%", Points: dayNames(days), Series: []series{{Name: "opened", Class: "c0"}, {Name: "clicked", Class: "c1"}}}
 	for _, day := range days {
 		n := counted(day.Counts)
 		share := func(part int64) float64 {

@@ -205,3 +205,23 @@ func (r *relay) touch() {
 	r.read = time.Now()
 	r.mu.Unlock()
 }
+
+// InFlight counts the messages that this node is handing over now, and the
+// providers that it hands them to.
+func (q *Queue) InFlight() (messages, providers int) {
+	q.relays.mu.Lock()
+	defer q.relays.mu.Unlock()
+	for _, r := range q.relays.all {
+		r.mu.Lock()
+		n := 0
+		for _, of := range r.flying {
+			n += of
+		}
+		r.mu.Unlock()
+		messages += n
+		if n > 0 {
+			providers++
+		}
+	}
+	return messages, providers
+}

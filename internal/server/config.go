@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/dash"
 	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/track"
 )
@@ -57,6 +58,7 @@ type Config struct {
 	Grace                time.Duration // for what is in flight when stopping, 0: 20 s
 	Lease                time.Duration // of a claimed message (D-21), 0: 2 minutes
 	Retention            Retention
+	Lines                dash.Lines // of the dashboard's rates; zero: dash.DefaultLines
 
 	Log     *slog.Logger
 	Version string

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,7 +15,7 @@ import (
 
 // dashboard makes the pages for people; nil on a node without that role. They
 // change things through the API of this process.
-func dashboard(c *Config, box *secret.Box, s store.Store, a http.Handler, names *net.Resolver, proxies []netip.Prefix) (*dash.Dash, error) {
+func dashboard(c *Config, box *secret.Box, s store.Store, a http.Handler, names *net.Resolver, proxies []netip.Prefix, node func(context.Context) dash.Node) (*dash.Dash, error) {
 	if !c.has("dash") {
 		return nil, nil
 	}
@@ -24,6 +25,7 @@ func dashboard(c *Config, box *secret.Box, s store.Store, a http.Handler, names 
 	}
 	return dash.New(dash.Config{
 		Store: s, API: a, As: api.As, Log: c.Log, SSO: sso, Box: box, TrustedProxies: proxies, PublicURL: c.PublicURL, Version: c.Version,
+		Lines: c.Lines, Node: node,
 	}), nil
 }
 

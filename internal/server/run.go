@@ -158,7 +158,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := dashboard(c, box, s, a, names, proxies)
+	pages, err := dashboard(c, box, s, a, names, proxies, newWorks(c, s, q, hooks).describe)
 	if err != nil {
 		return nil, err
 	}

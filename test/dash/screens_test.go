@@ -54,6 +54,7 @@ func views(c *seed.Scene) []view {
 		{"template", "/templates/1"},
 		{"webhook", "/webhooks/1"},
 		{"keys", "/keys"},
+		{"health", "/health"},
 		{"settings", "/settings"},
 	}
 }
@@ -72,7 +73,7 @@ func TestScreens(t *testing.T) {
 		case "busy":
 			list = views(h.scene)
 		case "trouble":
-			list = append(list, view{"provider", "/providers/" + id(h.scene.Providers[0].ID)}, view{"message", "/messages/" + h.scene.Messages["waiting"].String()}, view{"people", "/people"})
+			list = append(list, view{"provider", "/providers/" + id(h.scene.Providers[0].ID)}, view{"statistics", "/statistics"}, view{"health", "/health"}, view{"message", "/messages/" + h.scene.Messages["waiting"].String()}, view{"people", "/people"})
 		}
 		for _, v := range list {
 			for _, dark := range []bool{false, true} {
@@ -86,6 +87,9 @@ func TestScreens(t *testing.T) {
 					}
 					b.look(width, height, dark)
 					b.open(v.path)
+					if v.name == "health" { // the first look runs beside the page
+						b.until("what the look found", `document.querySelector("#checks table")`)
+					}
 					b.shot(strings.Join([]string{name, v.name}, "-") + words)
 				}
 			}

@@ -27,8 +27,8 @@ func TestOverview(t *testing.T) {
 			t.Errorf("the overview does not say %q:\n%s", words, got)
 		}
 	}
-	if rows := js[int](b, `document.querySelectorAll("#plots .twin tbody tr").length`); rows != 28 {
-		t.Errorf("the plots of two weeks have tables of %d rows", rows)
+	if rows := js[int](b, `document.querySelectorAll('section[aria-label="Messages per day"] .twin tbody tr').length`); rows != 14 {
+		t.Errorf("the plot of two weeks has a table of %d rows", rows)
 	}
 	b.press(".problems li a")
 	b.sees("Test now")

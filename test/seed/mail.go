@@ -95,16 +95,17 @@ func (c *Scene) history(perDay int, shares [5]int) {
 		for n > 0 {
 			batch := min(n, 400)
 			n -= batch
-			c.batch(batch, day.Add(-time.Duration(c.dice.IntN(10))*time.Minute), shares)
+			c.batch(batch, day, shares)
 		}
 	}
 }
 
-// batch accepts messages that have their whole life behind them.
-func (c *Scene) batch(n int, at time.Time, shares [5]int) {
-	content := c.content(fmt.Sprintf(subjects[c.dice.IntN(len(subjects))], 10_000+c.dice.IntN(90_000)), at)
+// batch accepts messages of a day that have their whole life behind them.
+func (c *Scene) batch(n int, day time.Time, shares [5]int) {
+	content := c.content(fmt.Sprintf(subjects[c.dice.IntN(len(subjects))], 10_000+c.dice.IntN(90_000)), day.UTC().Truncate(24*time.Hour).Add(-3*time.Hour))
 	a := store.Acceptance{Content: content}
 	for range n {
+		at := c.moment(day)
 		m := c.message(&content, c.dice.IntN(len(c.Providers)), at)
 		a.Messages = append(a.Messages, m)
 		a.Events = append(a.Events, event(&m, waypost.CSProcessed, at))
@@ -120,7 +121,18 @@ func (c *Scene) batch(n int, at time.Time, shares [5]int) {
 		a.Events = append(a.Events, event(&m, waypost.CSSent, at.Add(time.Second)))
 		if kind < 3 {
 			t := []waypost.EventType{waypost.CSDelivered, waypost.CSSoftBounced, waypost.CSHardBounced}[kind]
-			a.Events = append(a.Events, event(&m, t, at.Add(4*time.Second)))
+			end := at.Add(c.waits())
+			if end.After(c.now) {
+				end = at.Add(4 * time.Second)
+			}
+			e := event(&m, t, end)
+			if t.Bounce() {
+				bounced(&e, c.dice.IntN(len(refusals)))
+			}
+			a.Events = append(a.Events, e)
+			if kind == 0 {
+				a.Events = append(a.Events, c.read(&m, end)...)
+			}
 			c.Messages[t.String()] = m.ID
 		}
 	}
@@ -160,10 +172,15 @@ func (c *Scene) relay(lane waypost.Lane, at time.Time) {
 		var facts []store.Fact
 		for i := range claimed.Entries {
 			e := &claimed.Entries[i]
-			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Events: []waypost.Event{event(&e.Message, waypost.CSSent, at.Add(time.Second))}, Transcript: saidSent(1)}); err != nil {
+			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Exchange: c.exchange(lane.Provider, at.Add(time.Second), 250), Events: []waypost.Event{event(&e.Message, waypost.CSSent, at.Add(time.Second))}, Transcript: saidSent(1)}); err != nil {
 				return err
 			}
-			facts = append(facts, store.Fact{Event: event(&e.Message, waypost.CSDelivered, at.Add(3*time.Second)), Once: "delivered"})
+			end := event(&e.Message, waypost.CSDelivered, at.Add(3*time.Second))
+			if roll := c.dice.IntN(60); roll < 2 {
+				end = event(&e.Message, []waypost.EventType{waypost.CSSoftBounced, waypost.CSHardBounced}[roll], at.Add(3*time.Second))
+				bounced(&end, c.dice.IntN(len(refusals)))
+			}
+			facts = append(facts, store.Fact{Event: end, Once: "end"})
 		}
 		if len(facts) == 0 {
 			return nil
@@ -206,7 +223,7 @@ func (c *Scene) fail(lane waypost.Lane, at time.Time) {
 				Message: e.Message.ID, N: 1, Provider: lane.Provider, At: at.Add(2 * time.Second), Took: 1800 * time.Millisecond, Result: waypost.AttemptTransient,
 				Stage: "connect", Text: "dial tcp 192.0.2.10:587: connection refused",
 			}
-			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Retry: c.now.Add(-35*time.Minute + time.Duration(c.dice.IntN(50))*time.Minute), Attempt: &attempt}); err != nil {
+			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Retry: c.now.Add(-35*time.Minute + time.Duration(c.dice.IntN(50))*time.Minute), Attempt: &attempt, Exchange: c.exchange(lane.Provider, attempt.At, 0)}); err != nil {
 				return err
 			}
 		}

@@ -37,7 +37,9 @@ type Scene struct {
 	ctx  context.Context // a scene is made in one call
 	now  time.Time
 	dice *rand.Rand
-	err  error
+	// delivered counts what history delivered.
+	delivered int
+	err       error
 }
 
 func begin(ctx context.Context, s store.Store, now time.Time) *Scene {
@@ -84,7 +86,11 @@ func Busy(ctx context.Context, s store.Store, now time.Time, perDay int) (*Scene
 	}
 	c.do("default pool", func() error { return s.SetDefaultPool(ctx, c.Account.ID, c.Sub.ID, c.Pools[0].ID) })
 	c.history(perDay, [5]int{944, 21, 9, 6, 20})
+	c.day([]int{0, 1, 2})
 	c.hour(220, []int{0, 0, 1, 2})
+	for minute := 60; minute >= 0; minute -= 15 {
+		c.depth(c.now.Add(-time.Duration(minute) * time.Minute))
+	}
 	c.settings()
 	c.stories()
 	return c, c.err
@@ -105,6 +111,7 @@ func Trouble(ctx context.Context, s store.Store, now time.Time) (*Scene, error) 
 	c.agent(0, 9*time.Hour)
 	c.agent(1, 25*time.Minute)
 	c.history(900, [5]int{830, 60, 70, 20, 20})
+	c.day([]int{0, 1})
 	c.hour(60, []int{0, 1})
 	c.do("breaker", func() error {
 		return s.AddProviderEvent(ctx, &waypost.ProviderEvent{
@@ -117,6 +124,9 @@ func Trouble(ctx context.Context, s store.Store, now time.Time) (*Scene, error) 
 	})
 	c.stuck(0, 340)
 	c.stuck(2, 25)
+	for minute := 90; minute >= 0; minute -= 15 {
+		c.depth(c.now.Add(-time.Duration(minute) * time.Minute))
+	}
 	c.stories()
 	return c, c.err
 }
@@ -171,7 +181,7 @@ func (c *Scene) provider(name, host string, perHour int) {
 func (c *Scene) agent(i int, age time.Duration) {
 	p := c.Providers[i]
 	c.do("agent", func() error {
-		return c.s.AgentSeen(c.ctx, waypost.Agent{Provider: p.ID, ID: "agent-" + p.Host, Version: "1.0.0", Hostname: p.Host, MTA: "postfix", LastSeen: c.now.Add(-age)})
+		return c.s.AgentSeen(c.ctx, waypost.Agent{Provider: p.ID, ID: "agent-" + p.Host, Version: "1.0.0", Hostname: p.Host, MTA: "postfix", LastSeen: c.now.Add(-age), State: state(c.now.Add(-age), age)})
 	})
 }
 
