@@ -70,10 +70,9 @@ func Tags(c *waypost.Content) []string {
 }
 
 // ByContent tells whether a search walks the calls rather than the messages:
-// where sender or tag is asked for, and nothing that fewer messages have.
+// where sender or tag is asked for, and nothing that leads to messages.
 func (s *Search) ByContent() bool {
-	rare := s.Status != "" && s.Status != waypost.StatusDelivered
-	return (s.Sender != "" || s.Tag != "") && s.Queue == "" && s.Recipient == "" && !rare
+	return (s.Sender != "" || s.Tag != "") && s.Queue == "" && s.Recipient == "" && s.Status == ""
 }
 
 // Walk is what an engine offers to searches.
@@ -89,10 +88,12 @@ type Walk struct {
 // beyond is above every id.
 var beyond = waypost.UUID(bytes.Repeat([]byte{0xff}, 16))
 
-// The steps of a search: the first is small, for most fit.
+// The steps of a search: the first is small, for most fit. A call may have a
+// thousand messages.
 const (
-	firstStep = 100
-	mostStep  = 1000
+	firstStep  = 100
+	firstCalls = 4
+	mostStep   = 1000
 )
 
 // Find walks down the candidates of a search until the page is full, enough is
@@ -112,7 +113,11 @@ func (s *Search) Find(ctx context.Context, w Walk) (Found, error) {
 		}
 	}
 	var out Found
-	for step := firstStep; look > 0; step = min(2*step, mostStep) {
+	step := firstStep
+	if s.ByContent() {
+		step = firstCalls
+	}
+	for ; look > 0; step = min(2*step, mostStep) {
 		n := min(step, look)
 		candidates, err := w.Candidates(ctx, below, n)
 		if err != nil || len(candidates) == 0 {

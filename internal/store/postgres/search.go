@@ -124,14 +124,18 @@ func judge(f *filter, s *store.Search) {
 	if !s.Before.IsZero() {
 		f.and("m.id < ?", uuid(s.Before))
 	}
+	call := "m.content"
+	if s.ByContent() { // of one that does not fit no message is read
+		call = "c.content"
+	}
 	if s.Sender != "" {
-		f.and("EXISTS (SELECT FROM headline h WHERE h.content = m.content AND h.sender = ?)", clean(s.Sender))
+		f.and("EXISTS (SELECT FROM headline h WHERE h.content = "+call+" AND h.sender = ?)", clean(s.Sender))
 	}
 	if s.Subject != "" {
-		f.and("EXISTS (SELECT FROM headline h WHERE h.content = m.content AND strpos(lower(h.subject), lower(?)) > 0)", clean(s.Subject))
+		f.and("EXISTS (SELECT FROM headline h WHERE h.content = "+call+" AND strpos(lower(h.subject), lower(?)) > 0)", clean(s.Subject))
 	}
 	if s.Tag != "" {
-		f.and("EXISTS (SELECT FROM content_tag g WHERE g.content = m.content AND g.tag = ?)", clean(s.Tag))
+		f.and("EXISTS (SELECT FROM content_tag g WHERE g.content = "+call+" AND g.tag = ?)", clean(s.Tag))
 	}
 	if s.Queue != "" {
 		f.and("EXISTS (SELECT FROM event e WHERE e.message = m.id AND e.queue = ?)", clean(string(s.Queue)))

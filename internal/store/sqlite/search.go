@@ -124,14 +124,18 @@ func judge(f *filter, s *store.Search) {
 	if !s.Before.IsZero() {
 		f.and("m.id < ?", s.Before[:])
 	}
+	call := "m.content"
+	if s.ByContent() { // of one that does not fit no message is read
+		call = "c.content"
+	}
 	if s.Sender != "" {
-		f.and("EXISTS (SELECT 1 FROM headline h WHERE h.content = m.content AND h.sender = ?)", s.Sender)
+		f.and("EXISTS (SELECT 1 FROM headline h WHERE h.content = "+call+" AND h.sender = ?)", s.Sender)
 	}
 	if s.Subject != "" {
-		f.and("EXISTS (SELECT 1 FROM headline h WHERE h.content = m.content AND instr(lower(h.subject), lower(?)) > 0)", s.Subject)
+		f.and("EXISTS (SELECT 1 FROM headline h WHERE h.content = "+call+" AND instr(lower(h.subject), lower(?)) > 0)", s.Subject)
 	}
 	if s.Tag != "" {
-		f.and("EXISTS (SELECT 1 FROM content_tag g WHERE g.content = m.content AND g.tag = ?)", s.Tag)
+		f.and("EXISTS (SELECT 1 FROM content_tag g WHERE g.content = "+call+" AND g.tag = ?)", s.Tag)
 	}
 	if s.Queue != "" {
 		f.and("EXISTS (SELECT 1 FROM event e INDEXED BY event_message WHERE e.message = m.id AND e.queue = ?)", string(s.Queue))
