@@ -186,7 +186,7 @@ func (d *Dash) readLog(v *visit) error {
 	if _, err := agent.ParseFile(v.ctx(), "-", mta, strings.NewReader(strings.Join(lines, "\n")), &events); err != nil {
 		return fmt.Errorf("read the pasted log: %w", err)
 	}
-	for _, event := range bytes.Split(bytes.TrimSpace(events.Bytes()), []byte("\n")) {
+	for event := range bytes.SplitSeq(bytes.TrimSpace(events.Bytes()), []byte("\n")) {
 		if len(event) == 0 {
 			continue
 		}
