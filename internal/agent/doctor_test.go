@@ -159,7 +159,8 @@ func TestDoctorSecrets(t *testing.T) {
 	f(0o640, "file ok")
 	f(0o644, "chmod 0640")
 	f(0o660, "file warning")
-	if got := look(func(add adder) { examineSecrets(&Place{ConfigFile: "/nonexistent", KeyByFlag: true}, add) }); !strings.HasPrefix(got, "key warning") || strings.Count(got, "\n") != 1 {
+	absent := filepath.Join(t.TempDir(), "config.yaml")
+	if got := look(func(add adder) { examineSecrets(&Place{ConfigFile: absent, KeyByFlag: true}, add) }); !strings.HasPrefix(got, "key warning") || strings.Count(got, "\n") != 1 {
 		t.Errorf("a key given by flag: %q", got)
 	}
 }

@@ -254,7 +254,7 @@ func TestSecret(t *testing.T) {
 
 // TestHardReceivers asks receivers that misbehave.
 func TestHardReceivers(t *testing.T) {
-	hold := make(chan struct{})
+	hold, reached := make(chan struct{}), make(chan struct{}, 1)
 	defer close(hold)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/huge", func(w http.ResponseWriter, r *http.Request) {
@@ -275,6 +275,7 @@ func TestHardReceivers(t *testing.T) {
 		http.Error(w, "busy\x00\x1b[31m", http.StatusTooManyRequests)
 	})
 	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) {
+		reached <- struct{}{}
 		select {
 		case <-hold:
 		case <-r.Context().Done():
@@ -283,10 +284,10 @@ func TestHardReceivers(t *testing.T) {
 	server := receiver(t, mux.ServeHTTP)
 	sender := webhook.NewSender(webhook.SenderConfig{AllowPrivate: true, Version: "test"})
 	defer sender.Close()
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
 	send := func(path string) webhook.Answer {
 		s := subject()
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // within the limit of its own
-		defer cancel()
 		return sender.Send(ctx, &webhook.Target{URL: server.URL + path, Secrets: webhook.Secrets{Current: ownKey}}, &s, 1, time.Now())
 	}
 	if a := send("/huge"); !a.OK() || len(a.Excerpt) > 500 {
@@ -301,6 +302,10 @@ func TestHardReceivers(t *testing.T) {
 	if a := send("/later"); a.OK() || a.Status != 429 || a.RetryAfter != 2*time.Hour || strings.ContainsAny(a.Excerpt, "\x00\x1b") {
 		t.Errorf("a busy one: %+v", a)
 	}
+	go func() {
+		<-reached
+		giveUp()
+	}()
 	if a := send("/slow?token=secret"); a.OK() || a.Status != 0 || strings.Contains(a.Error, "secret") {
 		t.Errorf("a slow one: %+v", a)
 	}
