@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -118,9 +119,12 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable, trace *s
 		return smtp.Reply{}, soon(err)
 	}
 	defer room.free()
-	signed, err := prepared.Message(&c.Message, compose.Options{
+	signed, err := composed(prepared, &c.Message, compose.Options{
 		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
 	})
+	if errors.Is(err, errDefect) {
+		return smtp.Reply{}, &notReady{wait: time.Hour, err: err}
+	}
 	if err != nil {
 		return smtp.Reply{}, &notReady{drop: waypost.DropUnrenderable, err: fmt.Errorf("render: %w", err)}
 	}
@@ -131,6 +135,21 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable, trace *s
 		ENVID: c.Message.ID.String(), ORCPT: envelope.Recipient, // D-44
 		Trace: trace,
 	}, signed.Pieces()...)
+}
+
+// errDefect is the cause when composing panicked.
+var errDefect = errors.New("BUG: composing it panicked")
+
+// composed makes the signed message. A panic is an error of this one message:
+// it would end the process with all mail in flight, and again after each start,
+// when the message is the first that is due.
+func composed(p *compose.Prepared, m *waypost.Message, o compose.Options) (signed compose.Signed, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v\n%s", errDefect, v, debug.Stack())
+		}
+	}()
+	return p.Message(m, o)
 }
 
 func (q *Queue) schedule(r *relay) waypost.RetrySchedule {
