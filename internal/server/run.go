@@ -146,7 +146,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	}
 	sender, hooks := newHooks(c, box, s, names, geo)
 	inbox := submission.New(submission.Config{
-		Store: s, Queue: q, Host: c.BounceHost, Domain: c.SubmissionDomain, Log: c.Log, PlainAuth: c.SubmissionPlainAuth, Grace: c.Grace,
+		Store: s, Queue: q, Host: c.BounceHost, Domain: c.SubmissionDomain, Log: c.Log, PerHour: c.KeyPerHour, PlainAuth: c.SubmissionPlainAuth, Grace: c.Grace,
 	})
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,

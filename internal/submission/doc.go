@@ -5,9 +5,9 @@
 // The tour: server.go listens, on ports with STARTTLS and on ports that are TLS
 // from the first byte, behind a gate that bounds connections. session.go is one
 // conversation; auth.go finds the credential, makes guessing slow and locks out
-// addresses that guess. message.go reads a mail into a [queue.Submission]:
-// its header in header.go, its parts in parts.go. certs.go reads certificates
-// again when their files change.
+// addresses that guess; rate.go counts what a credential hands in. message.go
+// reads a mail into a [queue.Submission]: its header in header.go, its parts in
+// parts.go. certs.go reads certificates again when their files change.
 //
 // The message is made anew by the composer, since links, pixel and signature
 // are ours. What that cannot keep as it was is refused with 554 and a reason:

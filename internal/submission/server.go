@@ -28,6 +28,7 @@ type Config struct {
 	Domain string // of user names, "" : waypost.SubmissionDomain
 	Log    *slog.Logger
 
+	PerHour   int  // mails an hour of a credential without a bound of its own, 0: no bound
 	PlainAuth bool // AUTH without TLS too: for listeners on loopback
 
 	MaxConns    int           // open at once: 500

@@ -134,6 +134,11 @@ func (s *session) Mail(string, *gosmtp.MailOptions) error {
 	case s.sub.Blocked:
 		return errBlocked
 	}
+	ctx, cancel := context.WithTimeout(s.ctx, storeWithin)
+	defer cancel()
+	if err := s.srv.take(ctx, &s.key, time.Now()); err != nil {
+		return s.refuse(err)
+	}
 	return nil
 }
 
@@ -203,7 +208,7 @@ func (s *session) refuse(err error) error {
 	if r, ok := errors.AsType[*queue.Refused](err); ok {
 		return reply(554, 5, 6, 0, line(r.Field+": "+r.Message))
 	}
-	s.srv.cfg.Log.ErrorContext(s.ctx, "a submitted message was not stored; its sender will try again", "error", err)
+	s.srv.cfg.Log.ErrorContext(s.ctx, "a submitted message was not taken; its sender will try again", "error", err)
 	return errAway
 }
 
