@@ -2,12 +2,14 @@
 // open at once, in all and from one address, new ones a minute from one
 // address, and the lifetime of each. A [Gate] counts for any number of
 // listeners; [Gate.Listen] puts one behind it, and [Serve] ends a server behind
-// one in order. [LoneCROrLF] finds what smuggles a second mail, and [SelfSigned]
+// one in order. A connection ends when a command line before TLS ends with a bare CR
+// or LF; [LoneCROrLF] finds in a body what smuggles a second mail. [SelfSigned]
 // makes a certificate for clients that check none. It imports nothing of ours.
 package gate
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -69,7 +71,8 @@ func (g *Gate) leave(ip string) {
 // Listener lets connections through a gate and remembers them.
 type Listener struct {
 	net.Listener
-	gate *Gate
+	Encrypted bool // what comes is TLS from the first byte; set it before use
+	gate      *Gate
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{}
@@ -100,6 +103,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 			continue
 		}
 		g := &Conn{Conn: c, IP: ip, until: time.Now().Add(l.gate.limits.Lifetime)}
+		if l.Encrypted {
+			g.lines.state = encrypted
+		}
 		g.leave = sync.OnceFunc(func() {
 			l.gate.leave(ip)
 			l.mu.Lock()
@@ -149,7 +155,27 @@ type Conn struct {
 
 	mu    sync.Mutex
 	until time.Time
-	last  bool // the next write is the last
+	last  bool  // the next write is the last
+	lines lines // what the client says
+}
+
+// errBareLineEnd ends the reading of a connection.
+var errBareLineEnd = errors.New("a command line ended with a bare CR or LF")
+
+// Read reads. A command line that does not end with CR LF is answered with 500
+// and ends the connection before the server sees it.
+func (g *Conn) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	g.mu.Lock()
+	whole := g.lines.read(b[:n])
+	g.mu.Unlock()
+	if whole {
+		return n, err
+	}
+	_ = g.Conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = g.Conn.Write([]byte("500 5.5.2 Lines end with CR LF; a bare CR or LF is refused, and the connection closed\r\n"))
+	_ = g.Close()
+	return 0, errBareLineEnd
 }
 
 func (g *Conn) bound(t time.Time) time.Time {
@@ -187,6 +213,9 @@ func (g *Conn) CloseAfterWrite() {
 
 // Write writes; the last reply closes the connection.
 func (g *Conn) Write(b []byte) (int, error) {
+	g.mu.Lock()
+	g.lines.replied(b) // before the client can answer it
+	g.mu.Unlock()
 	n, err := g.Conn.Write(b)
 	g.mu.Lock()
 	last := g.last

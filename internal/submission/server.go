@@ -122,6 +122,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, secure *tls.Config, im
 	door := s.gate.Listen(l)
 	var serve net.Listener = door
 	if implicit {
+		door.Encrypted = true
 		serve = tls.NewListener(door, secure)
 	}
 	if err := gate.Serve(ctx, srv, door, serve, s.cfg.Grace); err != nil {
