@@ -2,19 +2,45 @@ package waypost
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
 
 // ReturnPath is the envelope sender of every message that Waypost relays:
-// bounces+{uuid}+{sub-account}@sp-bounce.{domain}. The address says by itself
-// which message bounced (variable envelope return path), and the queue manager
-// of every mail server logs it.
+// bounces+{uuid}+{sub-account}@sp-bounce.{domain}, or with another separator in
+// both places. The address says by itself which message bounced (variable
+// envelope return path), and the queue manager of every mail server logs it.
 type ReturnPath struct {
 	UUID       UUID
 	SubAccount int64
-	Domain     string // the bounce host, sp-bounce.{sender domain}
+	Domain     string    // the bounce host, sp-bounce.{sender domain}
+	Separator  Separator // before UUID and sub-account; zero: +
+}
+
+// Separator stands in a return path in place of the plus sign, which some mail
+// servers refuse or take for a delimiter of their own. The zero Separator is the
+// plus sign. Addresses are read in every form, whatever they are written in.
+type Separator byte
+
+// ParseSeparator reads "+", "=" or "-"; "" is the plus sign.
+func ParseSeparator(s string) (Separator, error) {
+	switch s {
+	case "", "+":
+		return 0, nil
+	case "=", "-":
+		return Separator(s[0]), nil
+	}
+	return 0, fmt.Errorf("%q is none of the separators + = -", s)
+}
+
+// String gives the character.
+func (s Separator) String() string {
+	if s == 0 {
+		return "+"
+	}
+	return string(rune(s))
 }
 
 // BounceLabel is the label put before the sender domain to make the host of
@@ -26,7 +52,8 @@ var ErrReturnPath = errors.New("not a return path of the form bounces+{uuid}+{su
 
 // String gives the address, without angle brackets.
 func (r ReturnPath) String() string {
-	return "bounces+" + r.UUID.String() + "+" + strconv.FormatInt(r.SubAccount, 10) + "@" + r.Domain
+	sep := r.Separator.String()
+	return returnPathMark + sep + r.UUID.String() + sep + strconv.FormatInt(r.SubAccount, 10) + "@" + r.Domain
 }
 
 // ParseReturnPath reads an address that is exactly a return path. Case does
@@ -66,7 +93,7 @@ func FindReturnPathUUID(sender string) (UUID, bool) {
 	return r.UUID, true
 }
 
-const returnPathMark = "bounces+"
+const returnPathMark = "bounces"
 
 // findReturnPath fills r without its domain and gives what follows it.
 func findReturnPath(sender string, r *ReturnPath) (rest string, ok bool) {
@@ -75,13 +102,13 @@ func findReturnPath(sender string, r *ReturnPath) (rest string, ok bool) {
 			return rest, true
 		}
 	}
-	for plus := -1; ; {
-		i := strings.IndexByte(sender[plus+1:], '+') // rare, unlike the letters before it
+	for sep := -1; ; {
+		i := strings.IndexAny(sender[sep+1:], "+=-") // rarer than the letters before it
 		if i < 0 {
 			return "", false
 		}
-		plus += 1 + i
-		at := plus + 1 - len(returnPathMark)
+		sep += 1 + i
+		at := sep - len(returnPathMark)
 		if at < 0 {
 			continue
 		}
@@ -91,16 +118,21 @@ func findReturnPath(sender string, r *ReturnPath) (rest string, ok bool) {
 	}
 }
 
-// cutReturnPath reads bounces+{uuid}+{sub-account} from the start of s.
+// cutReturnPath reads bounces+{uuid}+{sub-account} from the start of s, with the
+// same separator in both places.
 func cutReturnPath(s string, r *ReturnPath) (rest string, ok bool) {
 	const mark = returnPathMark
-	if len(s) < len(mark)+36+2 || s[len(mark)+36] != '+' || s[:len(mark)] != mark && !strings.EqualFold(s[:len(mark)], mark) {
+	if len(s) < len(mark)+1+36+2 || s[:len(mark)] != mark && !strings.EqualFold(s[:len(mark)], mark) {
 		return "", false
 	}
-	if !r.UUID.parse(s[len(mark) : len(mark)+36]) {
+	sep, s := s[len(mark)], s[len(mark)+1:]
+	if sep != '+' && sep != '=' && sep != '-' || s[36] != sep || !r.UUID.parse(s[:36]) {
 		return "", false
 	}
-	digits := s[len(mark)+37:]
+	if r.Separator = Separator(sep); sep == '+' {
+		r.Separator = 0
+	}
+	digits := s[37:]
 	id, n := int64(0), 0
 	for ; n < len(digits) && digits[n] >= '0' && digits[n] <= '9'; n++ {
 		if id = 10*id + int64(digits[n]-'0'); id > math.MaxInt32 {

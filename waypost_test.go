@@ -147,6 +147,7 @@ func TestReturnPathRoundTrip(t *testing.T) {
 			UUID:       waypost.NewUUID(time.UnixMilli(rapid.Int64Range(0, 1<<41).Draw(t, "ms"))),
 			SubAccount: rapid.Int64Range(1, math.MaxInt32).Draw(t, "sub-account"),
 			Domain:     rapid.StringMatching(`sp-bounce\.[a-z]{1,10}\.example`).Draw(t, "domain"),
+			Separator:  rapid.SampledFrom([]waypost.Separator{0, '=', '-'}).Draw(t, "separator"),
 		}
 		if err := waypost.CheckEmail(want.String()); err != nil {
 			t.Fatal(err)
@@ -157,7 +158,7 @@ func TestReturnPathRoundTrip(t *testing.T) {
 			}
 		}
 		wrapped := "SRS0=ab=cd=" + want.Domain + "=" + want.String()
-		if got, ok := waypost.FindReturnPath(wrapped); !ok || got.UUID != want.UUID || got.SubAccount != want.SubAccount {
+		if got, ok := waypost.FindReturnPath(wrapped); !ok || got.UUID != want.UUID || got.SubAccount != want.SubAccount || got.Separator != want.Separator {
 			t.Fatalf("%s: got %+v, %v", wrapped, got, ok)
 		}
 	})
@@ -180,17 +181,40 @@ func TestReturnPathRefusals(t *testing.T) {
 	f("bounces+" + id + "+1x@example.com")
 	f("bounces+" + id + "+1@")
 	f("x+" + id + "+1@example.com")
+	f("bounces=" + id + "+1@example.com")
+	f("bounces+" + id + "-1@example.com")
+	f("bounces_" + id + "_1@example.com")
+	f("bounces" + id + "+1@example.com")
 	if _, ok := waypost.FindReturnPath("bounces+bounces+" + id + "+1"); !ok {
 		t.Error("a mark that stands twice hides the return path behind it")
+	}
+	for s, want := range map[string]waypost.Separator{"": 0, "+": 0, "=": '=', "-": '-'} {
+		if got, err := waypost.ParseSeparator(s); err != nil || got != want {
+			t.Errorf("separator %q: %q, %v", s, got, err)
+		}
+	}
+	if _, err := waypost.ParseSeparator("."); err == nil {
+		t.Error("a dot passes for a separator")
 	}
 }
 
 func FuzzFindReturnPath(f *testing.F) {
 	f.Add("bounces+0197f000-0000-7000-8000-000000000001+7@sp-bounce.example.com")
 	f.Add("SRS0=x=y=z=bounces+0197f000-0000-7000-8000-000000000001+7@a.example")
+	f.Add("prvs=1234=bounces-0197f000-0000-7000-8000-000000000001-7@sp-bounce.example.com")
+	f.Add("SRS0=x=y=z=bounces=0197f000-0000-7000-8000-000000000001=7@a.example")
 	f.Fuzz(func(t *testing.T, s string) {
-		if r, ok := waypost.FindReturnPath(s); ok && !strings.Contains(strings.ToLower(s), "bounces+"+r.UUID.String()) {
+		r, ok := waypost.FindReturnPath(s)
+		if !ok {
+			return
+		}
+		sep := r.Separator.String()
+		if !strings.Contains(strings.ToLower(s), "bounces"+sep+r.UUID.String()+sep) {
 			t.Fatalf("found %s, which does not stand in %q", r, s)
+		}
+		r.Domain = "sp-bounce.example.com"
+		if again, err := waypost.ParseReturnPath(r.String()); err != nil || again != r {
+			t.Fatalf("%s is read as %+v, %v", r, again, err)
 		}
 	})
 }

@@ -30,6 +30,7 @@ type settings struct {
 	KeyPerHour           int             `help:"Requests an hour of an API key that has no bound of its own; 0 for no bound."`
 	LegacySunset         string          `help:"Day from which the contract v1 answers requests that name none; until then they are told of it. Never without it." placeholder:"YYYY-MM-DD"`
 	BounceHost           string          `help:"Host that return paths point to." placeholder:"HOST"`
+	Separator            string          `name:"return-path-separator" help:"Character between the parts of return paths: + = or -, for mail servers that refuse the plus sign or take it for theirs. All are read." default:"+" placeholder:"CHAR"`
 	DNSResolver          string          `name:"dns-resolver" help:"DNS server to ask; the system's without it." placeholder:"HOST:PORT"`
 	SPF                  string          `name:"spf" help:"SPF mechanisms that cover your mail servers, such as \"ip4:192.0.2.1 include:_spf.example.com\"." placeholder:"LIST"`
 	AgentPackages        string          `help:"Directory of the agent's packages that /agent/install.sh installs; agent in the data directory without it." placeholder:"DIR"`
@@ -98,7 +99,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 		Data: s.Data, Database: s.Database, HTTP: s.HTTP, SMTP: s.SMTP, Submission: s.Submission,
 		SubmissionTLS: s.SubmissionsTLS, SubmissionDomain: s.SubmissionDomain, SubmissionPlainAuth: s.SubmissionPlainAuth,
 		TLSCert: s.TLSCert, TLSKey: s.TLSKey,
-		PublicURL: s.PublicURL, PublicIP: s.PublicIP, LegacySunset: sunset, KeyPerHour: s.KeyPerHour, BounceHost: s.BounceHost, DNSResolver: s.DNSResolver, SPF: s.SPF,
+		PublicURL: s.PublicURL, PublicIP: s.PublicIP, LegacySunset: sunset, KeyPerHour: s.KeyPerHour, BounceHost: s.BounceHost, Separator: s.Separator, DNSResolver: s.DNSResolver, SPF: s.SPF,
 		AgentPackages: s.AgentPackages,
 		ForgetIP:      !s.TrackIP, GeoDatabase: s.GeoDatabase, TrustedProxies: s.TrustedProxies, TrackScheme: s.TrackScheme,
 		OIDC: server.OIDC{

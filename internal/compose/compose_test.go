@@ -103,6 +103,20 @@ func TestSigned(t *testing.T) {
 	if got := byName["text"].Envelope().ReturnPath.String(); got != want {
 		t.Errorf("return path %q, want %q", got, want)
 	}
+	c := waypost.Content{From: shop, Text: "x"}
+	p, err := Prepare(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, o := testMessage(), testOptions(t)
+	o.Separator = '='
+	signed, err := p.Message(&m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := signed.Envelope().ReturnPath.String(); got != strings.ReplaceAll(want, "+", "=") {
+		t.Errorf("return path %q", got)
+	}
 	b := byName["text"].Bytes()
 	if cap(b) != len(b) {
 		t.Error("an append to Bytes would write behind the message")

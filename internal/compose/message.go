@@ -23,11 +23,12 @@ const providerType = "3"
 
 // Options are what a message needs besides its content.
 type Options struct {
-	HeaderPrefix string        // "" : DefaultHeaderPrefix
-	Signers      []dkim.Signer // none: the message goes unsigned
-	SenderDomain string        // the verified domain, as A-labels: host of Message-ID and return path
-	Track        *track.Site   // where opens, clicks and unsubscriptions go; nil: nothing is tracked
-	Now          time.Time     // time of the signature, of the tokens, and Date of a message without SubmittedAt
+	HeaderPrefix string            // "" : DefaultHeaderPrefix
+	Signers      []dkim.Signer     // none: the message goes unsigned
+	Separator    waypost.Separator // in the return path
+	SenderDomain string            // the verified domain, as A-labels: host of Message-ID and return path
+	Track        *track.Site       // where opens, clicks and unsubscriptions go; nil: nothing is tracked
+	Now          time.Time         // time of the signature, of the tokens, and Date of a message without SubmittedAt
 }
 
 // Signed is a finished message with its envelope. The zero Signed is empty.
@@ -69,7 +70,7 @@ func (p *Prepared) Message(m *waypost.Message, o Options) (Signed, error) {
 // compose gives the message, and what its templates gave before tracking and
 // pre-header went into it.
 func (p *Prepared) compose(m *waypost.Message, o *Options) (s Signed, merged rendered, err error) {
-	around, err := envelope(m, o.SenderDomain)
+	around, err := envelope(m, o)
 	if err != nil {
 		return s, merged, err
 	}
@@ -269,8 +270,9 @@ func (p *Prepared) room(r *rendered) int {
 	return n
 }
 
-func envelope(m *waypost.Message, senderDomain string) (waypost.Envelope, error) {
-	e := m.Envelope(senderDomain)
+func envelope(m *waypost.Message, o *Options) (waypost.Envelope, error) {
+	e := m.Envelope(o.SenderDomain)
+	e.ReturnPath.Separator = o.Separator
 	var err error
 	if e.Recipient, _, err = mailbox(e.Recipient); err != nil {
 		return e, fmt.Errorf("recipient: %w", err)

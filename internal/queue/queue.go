@@ -25,6 +25,7 @@ type Config struct {
 	AllowPrivate bool                  // relay to loopback and private addresses too (D-14)
 	Resolver     *net.Resolver         // default the system's
 	HeaderPrefix string                // default "X-Sendpost-" (D-25)
+	Separator    waypost.Separator     // in return paths, default "+"
 	MX           MXResolver            // default: none, consumer domains alone are classified (D-17)
 	Track        *Tracking             // default: nothing is tracked (D-27)
 

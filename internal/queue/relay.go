@@ -120,7 +120,7 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable, trace *s
 	}
 	defer room.free()
 	signed, err := composed(prepared, &c.Message, compose.Options{
-		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
+		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, Separator: q.cfg.Separator, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
 	})
 	if errors.Is(err, errDefect) {
 		return smtp.Reply{}, &notReady{wait: time.Hour, err: err}

@@ -35,6 +35,7 @@ type Config struct {
 
 	PublicURL   string // how the world reaches HTTP; "" : http://{HTTP}
 	PublicIP    string // what /account/ip shows (D-8); "" : 192.0.2.1
+	Separator   string // in return paths: "+", "=" or "-"; "" : "+"
 	BounceHost  string // where return paths point (D-29); "" : the host of PublicURL
 	DNSResolver string // "host:port"; "" : the system's
 	SPF         string // mechanisms that cover the customers' mail servers, as "ip4:192.0.2.1 include:_spf.example.com"
@@ -102,6 +103,9 @@ func (c *Config) Check() error {
 	}
 	if c.RelayMemory < 0 || c.RelayMemory > 0 && c.RelayMemory < 16 || c.RelayMemory > 1<<20 {
 		bad = append(bad, errors.New("relay-memory: must be 16 to 1048576 MiB"))
+	}
+	if _, err := waypost.ParseSeparator(c.Separator); err != nil {
+		bad = append(bad, fmt.Errorf("return-path-separator: %w", err))
 	}
 	if c.Lease != 0 && (c.Lease < 10*time.Second || c.Lease > time.Hour) {
 		bad = append(bad, errors.New("lease: must be 10s to 1h; on PostgreSQL the mail of a node that died waits for it"))

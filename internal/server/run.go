@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/api"
 	"github.com/waypost-mail/waypost/internal/bounce"
 	"github.com/waypost-mail/waypost/internal/ingest"
@@ -129,10 +130,14 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	separator, err := waypost.ParseSeparator(c.Separator)
+	if err != nil {
+		return nil, fmt.Errorf("return-path-separator: %w", err)
+	}
 	q := queue.New(queue.Config{
 		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
 		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, RelayBytes: int64(c.RelayMemory) << 20, Grace: c.Grace, Lease: c.Lease,
-		Track: trackingSite(c, keys),
+		Track: trackingSite(c, keys), Separator: separator,
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
 	publicIP, _ := netip.ParseAddr(c.PublicIP) // checked; "" stays the zero one
