@@ -78,8 +78,10 @@ func TestHealthGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.CheckedAt = time.Now()
-	if err := w.store.SaveChecks(t.Context(), &d); err != nil {
+	if _, err := w.store.ChangeDomain(t.Context(), w.sub.ID, d.ID, func(d *waypost.SenderDomain) error {
+		d.CheckedAt = time.Now()
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	status, lines := w.healthOf()

@@ -115,14 +115,12 @@ func TestPreview(t *testing.T) {
 	w := newWorld(t)
 	w.provider("mta1", smtptest.Script{})
 	key := w.want(200, "POST", "/api/v1/subaccount/domain", waypost.KeySubAccount, `{"name":"example.com"}`)
-	d, err := w.store.Domain(t.Context(), w.sub.ID, int64(key["id"].(float64)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range d.Records {
-		d.Records[i].Verified = true
-	}
-	if err := w.store.SaveChecks(t.Context(), &d); err != nil {
+	if _, err := w.store.ChangeDomain(t.Context(), w.sub.ID, int64(key["id"].(float64)), func(d *waypost.SenderDomain) error {
+		for i := range d.Records {
+			d.Records[i].Verified = true
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w.want(200, "POST", suppressions, waypost.KeySubAccount, `{"unsubscribe":[{"email":"left@example.org"}]}`)

@@ -172,7 +172,7 @@ func (g *Conn) Read(b []byte) (int, error) {
 	if whole {
 		return n, err
 	}
-	_ = g.Conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = g.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = g.Conn.Write([]byte("500 5.5.2 Lines end with CR LF; a bare CR or LF is refused, and the connection closed\r\n"))
 	_ = g.Close()
 	return 0, errBareLineEnd

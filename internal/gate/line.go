@@ -105,10 +105,10 @@ func (l *lines) chunk() {
 // body passes over a body and its final dot.
 func (l *lines) body(p []byte) (rest []byte) {
 	for i, c := range p {
-		switch {
-		case c == endOfData[l.end]:
+		switch c {
+		case endOfData[l.end]:
 			l.end++
-		case c == '\r':
+		case '\r':
 			l.end = 1
 		default:
 			l.end = 0

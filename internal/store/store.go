@@ -144,13 +144,7 @@ type Domains interface {
 	AnyDomain(ctx context.Context, id int64) (waypost.SenderDomain, error)
 	// DomainsDue lists up to limit domains whose NextCheck has come.
 	DomainsDue(ctx context.Context, now time.Time, limit int) ([]waypost.SenderDomain, error)
-	// SaveChecks stores Records, CheckedAt and NextCheck of d. ErrNotFound when
-	// it was deleted meanwhile.
-	SaveChecks(ctx context.Context, d *waypost.SenderDomain) error
 	DeleteDomain(ctx context.Context, subAccount, id int64) error
-	// UpdateDomain stores everything of a domain but its sub-account, id, name
-	// and creation: selector, keys, records, checks, DirectBounce. ErrNotFound.
-	UpdateDomain(ctx context.Context, d *waypost.SenderDomain) error
 	CountDomains(ctx context.Context, subAccount int64) (int, error)
 	// ChangeDomain reads a domain, lets change alter it and stores all of it
 	// but its account, sub-account, id and creation, in one transaction: no

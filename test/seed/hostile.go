@@ -32,11 +32,15 @@ func HostileMail(ctx context.Context, s store.Store, now time.Time, image string
 	c.do("pause", func() error {
 		return s.SetPause(ctx, waypost.Pause{Account: c.Account.ID, Provider: p.ID, Mailbox: 0, Reason: Hostile, At: c.now})
 	})
-	d := c.Domains[0]
-	for i := range d.Records {
-		d.Records[i].Found, d.Records[i].Failure, d.Records[i].Value = Hostile, Hostile, Hostile
-	}
-	c.do("records", func() error { return s.SaveChecks(ctx, &d) })
+	c.do("records", func() error {
+		_, err := s.ChangeDomain(ctx, c.Domains[0].SubAccount, c.Domains[0].ID, func(d *waypost.SenderDomain) error {
+			for i := range d.Records {
+				d.Records[i].Found, d.Records[i].Failure, d.Records[i].Value = Hostile, Hostile, Hostile
+			}
+			return nil
+		})
+		return err
+	})
 	c.do("webhook", func() error {
 		return s.CreateWebhook(ctx, &waypost.Webhook{Account: c.Account.ID, UUID: waypost.NewUUID(now), URL: "https://x/" + Hostile, State: waypost.WebhookDisabled, DisabledReason: Hostile, Created: c.now, Updated: c.now})
 	})

@@ -40,17 +40,6 @@ account, sub_account, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
 	return wrap(ctx, "create domain "+dom.Name, err)
 }
 
-// UpdateDomain stores everything of a domain but its sub-account, name and
-// creation.
-func (d *DB) UpdateDomain(ctx context.Context, dom *waypost.SenderDomain) error {
-	args, err := domainArgs(dom)
-	if err != nil {
-		return err
-	}
-	return d.change(ctx, "update domain "+dom.Name, `UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4,
-next_check = $5, keys = $6, direct_bounce = $7, dns_provider = $8 WHERE id = $9 AND sub_account = $10`, append(args, dom.ID, dom.SubAccount)...)
-}
-
 // CountDomains counts the domains of a sub-account.
 func (d *DB) CountDomains(ctx context.Context, subAccount int64) (n int, err error) {
 	err = d.pool.QueryRow(ctx, `SELECT count(*) FROM sender_domain WHERE sub_account = $1`, subAccount).Scan(&n)
@@ -98,20 +87,6 @@ func (d *DB) AnyDomain(ctx context.Context, id int64) (waypost.SenderDomain, err
 func (d *DB) DomainsDue(ctx context.Context, now time.Time, limit int) ([]waypost.SenderDomain, error) {
 	return list(ctx, d, "list domains due", scanDomain,
 		`SELECT `+domainColumns+` FROM sender_domain WHERE next_check <= $1 ORDER BY next_check LIMIT $2`, now.UnixMilli(), max(limit, 0))
-}
-
-// SaveChecks stores what checks found.
-func (d *DB) SaveChecks(ctx context.Context, dom *waypost.SenderDomain) error {
-	records, err := asJSON(dom.Records, len(dom.Records))
-	if err != nil {
-		return err
-	}
-	tag, err := d.pool.Exec(ctx, `UPDATE sender_domain SET records = $2, checked = $3, next_check = $4 WHERE id = $1`,
-		dom.ID, records, millis(dom.CheckedAt), millis(dom.NextCheck))
-	if err == nil && tag.RowsAffected() == 0 {
-		err = store.ErrNotFound
-	}
-	return wrap(ctx, "save the checks of domain "+dom.Name, err)
 }
 
 // DeleteDomain deletes a domain of a sub-account.

@@ -37,19 +37,6 @@ func domainArgs(dom *waypost.SenderDomain) ([]any, error) {
 	return []any{dom.Selector, []byte(dom.Key), records, millis(dom.CheckedAt), millis(dom.NextCheck), keys, dom.DirectBounce, dom.DNSProvider}, nil
 }
 
-// UpdateDomain implements [store.Domains].
-func (d *DB) UpdateDomain(ctx context.Context, dom *waypost.SenderDomain) error {
-	args, err := domainArgs(dom)
-	if err != nil {
-		return err
-	}
-	args = append(args, dom.ID, dom.SubAccount)
-	return d.do(ctx, fmt.Sprintf("update domain %q", dom.Name), 0, func(tx *tx) error {
-		return found(tx.exec(`UPDATE sender_domain SET selector = $1, key = $2, records = $3, checked = $4, next_check = $5, keys = $6,
-direct_bounce = $7, dns_provider = $8 WHERE id = $9 AND sub_account = $10`, args...))
-	})
-}
-
 // CountDomains implements [store.Domains].
 func (d *DB) CountDomains(ctx context.Context, subAccount int64) (int, error) {
 	return one(ctx, d, "count domains", func(row scanner, n *int) error { return row.Scan(n) },
@@ -96,18 +83,6 @@ func (d *DB) Domains(ctx context.Context, subAccount int64, p store.Page) ([]way
 func (d *DB) DomainsDue(ctx context.Context, now time.Time, limit int) ([]waypost.SenderDomain, error) {
 	return list(ctx, d, "list domains to check", scanDomain,
 		selectDomain+" WHERE next_check <= $1 ORDER BY next_check LIMIT $2", now.UnixMilli(), limit)
-}
-
-// SaveChecks implements [store.Domains].
-func (d *DB) SaveChecks(ctx context.Context, dom *waypost.SenderDomain) error {
-	records, err := store.EncodeJSON(dom.Records)
-	if err != nil {
-		return err
-	}
-	id, checked, next := dom.ID, millis(dom.CheckedAt), millis(dom.NextCheck)
-	return d.do(ctx, "save a domain's checks", len(records), func(tx *tx) error {
-		return found(tx.exec("UPDATE sender_domain SET records = $1, checked = $2, next_check = $3 WHERE id = $4", records, checked, next, id))
-	})
 }
 
 // DeleteDomain implements [store.Domains].

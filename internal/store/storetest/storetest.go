@@ -76,7 +76,7 @@ func Run(t *testing.T, e Engine) {
 		{"Domains", testDomains},
 		{"ChangeDomain", testChangeDomain},
 		{"DomainsDue", testDomainsDue},
-		{"UpdateDomain", testUpdateDomain},
+		{"CountDomains", testCountDomains},
 		{"Templates", testTemplates},
 		{"Suppressions", testSuppressions},
 		{"SuppressionList", testSuppressionList},
