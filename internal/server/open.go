@@ -134,14 +134,14 @@ func listenOn(ctx context.Context, of, addr string) (net.Listener, error) {
 // schema up to date.
 func openStore(ctx context.Context, c *Config) (store.Store, error) {
 	if c.Database != "" {
-		s, err := postgres.Open(ctx, c.Database, postgres.Options{})
+		s, err := postgres.Open(ctx, c.Database, postgres.Options{Log: c.Log})
 		if err != nil {
 			return nil, fmt.Errorf("open PostgreSQL: %w", err)
 		}
 		return s, nil
 	}
 	path := filepath.Join(c.Data, "waypost.db")
-	s, err := sqlite.Open(ctx, path, sqlite.Options{})
+	s, err := sqlite.Open(ctx, path, sqlite.Options{Log: c.Log})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

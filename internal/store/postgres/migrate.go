@@ -3,8 +3,11 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -18,7 +21,7 @@ var migrations embed.FS
 // migrate brings the schema up to date, one transaction a migration, under a
 // lock that keeps other nodes waiting; it refuses a schema that is newer than
 // this program.
-func migrate(ctx context.Context, pool *pgxpool.Pool) (err error) {
+func migrate(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) (err error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
@@ -50,10 +53,29 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) (err error) {
 	if have > newest {
 		return fmt.Errorf("the database has schema %d, this program knows %d: start the newer Waypost that wrote it, or restore a backup", have, newest)
 	}
-	if _, err := p.Up(ctx); err != nil {
+	if err := steps(ctx, p, have, newest, log); err != nil {
 		return wrap(ctx, "migrate the database", err)
 	}
 	return nil
+}
+
+// steps applies the migrations one by one and says how far it is: those that
+// fill new columns of old rows take minutes on a large database.
+func steps(ctx context.Context, p *goose.Provider, have, newest int64, log *slog.Logger) error {
+	if log == nil || have == 0 { // a new database takes no time
+		log = slog.New(slog.DiscardHandler)
+	}
+	log.WarnContext(ctx, "bringing the database's schema up to date; on a large database this takes minutes, do not stop it", "from", have, "to", newest)
+	for {
+		step, err := p.UpByOne(ctx)
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		log.WarnContext(ctx, "a migration is done", "schema", step.Source.Version, "to", newest, "took", step.Duration.Round(time.Millisecond).String())
+	}
 }
 
 // schemaVersion is the newest migration applied, 0 for an empty database.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -22,6 +23,8 @@ type Options struct {
 	MaxConns int
 	// Now is the clock of event ids and partitions; nil: time.Now.
 	Now func() time.Time
+	// Log hears of migrations, which may take long; nil: nobody does.
+	Log *slog.Logger
 }
 
 // DB is a node's access to a database. It implements [store.Store].
@@ -74,7 +77,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 		return nil, wrap(ctx, "open the database", err)
 	}
 	d := &DB{pool: pool, ids: ids{now: opts.Now}, tended: make(chan struct{})}
-	if err := d.open(ctx); err != nil {
+	if err := d.open(ctx, opts.Log); err != nil {
 		pool.Close()
 		return nil, err
 	}
@@ -98,7 +101,7 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 	return err
 }
 
-func (d *DB) open(ctx context.Context) error {
+func (d *DB) open(ctx context.Context, log *slog.Logger) error {
 	var version int
 	var name string
 	var standby bool
@@ -113,7 +116,7 @@ pg_is_in_recovery()`).Scan(&version, &name, &standby)
 	if standby {
 		return errors.New("the database server is a standby, which cannot be written: give the URL of the primary")
 	}
-	if err := migrate(ctx, d.pool); err != nil {
+	if err := migrate(ctx, d.pool, log); err != nil {
 		return err
 	}
 	var node int64

@@ -4,8 +4,10 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,9 +51,15 @@ func TestMigrateEvents(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(t.Context(), path, Options{Now: func() time.Time { return stored.Add(time.Hour) }})
+	var said strings.Builder
+	d, err := Open(t.Context(), path, Options{
+		Now: func() time.Time { return stored.Add(time.Hour) }, Log: slog.New(slog.NewTextHandler(&said, nil)),
+	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if log := said.String(); !strings.Contains(log, "from=1 ") || !strings.Contains(log, "schema=2 ") || !strings.Contains(log, "schema=4 ") {
+		t.Errorf("it said of the migration:\n%s", log)
 	}
 	m := waypost.Message{ID: waypost.NewUUID(stored), Account: 1, SubAccount: 1, Provider: 7}
 	_, err = d.Record(t.Context(), []store.Fact{{Event: benchEvent(waypost.CSClick, &m)}})

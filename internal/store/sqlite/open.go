@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,6 +29,8 @@ type Options struct {
 	// what it relayed last is not noted, and the agents' reports of it, which
 	// finish such messages, are on their way. 0: 5 s; negative: not at all.
 	Recovery time.Duration
+	// Log hears of migrations, which may take long; nil: nobody does.
+	Log *slog.Logger
 }
 
 // ErrLocked is the cause when another process has the database open.
@@ -122,7 +125,7 @@ func (d *DB) open(ctx context.Context, opts Options) error {
 	if err := ownFile(d.path); err != nil {
 		return err
 	}
-	if err := d.prepareFile(ctx); err != nil {
+	if err := d.prepareFile(ctx, opts.Log); err != nil {
 		return err
 	}
 	if d.conn, err = d.writeDB.Conn(ctx); err != nil {
@@ -174,7 +177,7 @@ func ownFile(path string) error {
 	return f.Close()
 }
 
-func (d *DB) prepareFile(ctx context.Context) error {
+func (d *DB) prepareFile(ctx context.Context, log *slog.Logger) error {
 	if err := foreign(ctx, d.writeDB, d.path); err != nil {
 		return err
 	}
@@ -190,7 +193,7 @@ func (d *DB) prepareFile(ctx context.Context) error {
 	if err := checkVersion(version); err != nil {
 		return err
 	}
-	return migrate(ctx, d.writeDB, d.path)
+	return migrate(ctx, d.writeDB, d.path, log)
 }
 
 func checkVersion(version string) error {
