@@ -28,9 +28,12 @@ func (t *table) cut(e *entry) {
 
 // hear notes that there was a line about e, at a time that never goes back.
 func (t *table) hear(e *entry, now int64) {
-	if now-e.heard < hearing {
-		return
+	if now-e.heard >= hearing {
+		t.heard(e, now)
 	}
+}
+
+func (t *table) heard(e *entry, now int64) {
 	e.heard = now
 	if t.last != e.number+1 {
 		t.cut(e)

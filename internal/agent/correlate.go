@@ -98,12 +98,14 @@ func NewCorrelator(o CorrelatorOptions) *Correlator {
 type Event struct {
 	UUID waypost.UUID
 	Item waypost.ReportItem // EventID and MessageID are empty
+
+	plain bool // JSON takes the texts of Item as they are
 }
 
 // Observe takes one fact in, without keeping its memory; now is the wall clock.
 func (c *Correlator) Observe(f *mtalog.Fact, now time.Time) {
-	if f.Time.After(c.clock) {
-		c.clock, c.clockMicros = f.Time, f.Time.UnixMicro()
+	if at := f.Time.UnixMicro(); at > c.clockMicros || c.clock.IsZero() {
+		c.clock, c.clockMicros = f.Time, at
 	}
 	if len(c.held) > 0 {
 		c.Advance(now)
@@ -135,7 +137,8 @@ func (c *Correlator) Observe(f *mtalog.Fact, now time.Time) {
 		}
 		next := c.table.key(f.Instance, string(f.Next))
 		report := c.ensure(&next)
-		report.null, report.more().parent = true, strings.Clone(string(f.Queue))
+		report.null = true
+		c.table.setParent(report, string(f.Queue))
 	case mtalog.Removed:
 		if e := c.table.get(&k); e != nil && !e.gone {
 			c.removed(e, f)
@@ -156,9 +159,11 @@ func (c *Correlator) fresh(k *key, f *mtalog.Fact) {
 	if e := c.table.get(k); e != nil {
 		c.table.drop(e)
 	}
-	e := c.ensure(k)
-	if u, ok := waypost.FindReturnPathUUID(f.Sender); ok {
-		c.bind(e, u, byReturnPath)
+	e := c.heard(k, nil)
+	if f.Sender != "" { // of pickup
+		if u, ok := waypost.FindReturnPathUUID(f.Sender); ok {
+			c.bind(e, u, byReturnPath)
+		}
 	}
 	if f.Prev == "" {
 		return
@@ -172,7 +177,7 @@ func (c *Correlator) fresh(k *key, f *mtalog.Fact) {
 		c.bind(e, old.uuid, byChain)
 	}
 	if old.requeued {
-		e.rest, old.rest = old.rest, nil
+		c.table.handOver(old, e)
 		c.table.drop(old)
 	}
 }
@@ -183,8 +188,9 @@ func (c *Correlator) sender(k *key, f *mtalog.Fact) {
 	e := c.table.get(k)
 	if e != nil && (e.gone || ours && e.method == byReturnPath && e.uuid != named) {
 		c.table.drop(e) // the id was given to another message and its arrival was not logged
+		e = nil
 	}
-	e = c.ensure(k)
+	e = c.heard(k, e)
 	e.null = f.Sender == ""
 	e.left, e.done = int32(min(f.NRcpt, 1<<20)), 0
 	e.round++
@@ -235,7 +241,12 @@ func (c *Correlator) bind(e *entry, u waypost.UUID, m method) {
 
 // ensure finds the entry of k or makes it, and remembers that it was heard of.
 func (c *Correlator) ensure(k *key) *entry {
-	e := c.table.get(k)
+	return c.heard(k, c.table.get(k))
+}
+
+// heard is ensure for a caller that looked for the entry already; e is nil
+// when there is none.
+func (c *Correlator) heard(k *key, e *entry) *entry {
 	if e == nil {
 		e = c.table.add(k)
 		c.bound(e)
@@ -247,10 +258,12 @@ func (c *Correlator) ensure(k *key) *entry {
 // entering is ensure for lines of a message that is just coming in: what was
 // removed under the same id is another message.
 func (c *Correlator) entering(k *key) *entry {
-	if e := c.table.get(k); e != nil && e.gone {
+	e := c.table.get(k)
+	if e != nil && e.gone {
 		c.table.drop(e)
+		e = nil
 	}
-	return c.ensure(k)
+	return c.heard(k, e)
 }
 
 // retire keeps a removed id for a short while: the line that says where it

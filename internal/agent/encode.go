@@ -31,17 +31,17 @@ func (enc *encoder) append(b []byte, e *Event) []byte {
 	b = append(b, head...)
 	putIDs(b[len(b)-len(head):], e)
 	b = append(append(b, it.EventType...), '"') // a word of ours
-	b = appendField(b, `,"recipient":"`, it.Recipient)
+	b = appendField(b, `,"recipient":"`, it.Recipient, e.plain)
 	if !it.Timestamp.IsZero() {
 		b = enc.time(append(b, `,"timestamp":"`...), it.Timestamp.Time)
 	}
 	if it.SMTPCode != 0 {
-		b = strconv.AppendInt(append(b, `,"smtp_code":`...), int64(it.SMTPCode), 10)
+		b = appendCode(append(b, `,"smtp_code":`...), it.SMTPCode)
 	}
-	b = appendField(b, `,"enhanced_code":"`, it.EnhancedCode)
-	b = appendField(b, `,"smtp_description":"`, it.SMTPDescription)
-	b = appendField(b, `,"queue_id":"`, string(it.QueueID))
-	b = appendField(b, `,"relay":"`, it.Relay)
+	b = appendField(b, `,"enhanced_code":"`, it.EnhancedCode, e.plain)
+	b = appendField(b, `,"smtp_description":"`, it.SMTPDescription, e.plain)
+	b = appendField(b, `,"queue_id":"`, string(it.QueueID), e.plain)
+	b = appendField(b, `,"relay":"`, it.Relay, e.plain)
 	return append(b, '}')
 }
 
@@ -85,13 +85,25 @@ func (enc *encoder) time(b []byte, t time.Time) []byte {
 	return append(b, 'Z', '"')
 }
 
+// appendCode appends the three digits of a reply code, or whatever n is.
+func appendCode(b []byte, n int) []byte {
+	if n < 100 || n > 999 {
+		return strconv.AppendInt(b, int64(n), 10)
+	}
+	return append(b, '0'+byte(n/100), '0'+byte(n/10%10), '0'+byte(n%10))
+}
+
 // appendField appends a field that is not empty; name has all that stands
-// before the value.
-func appendField(b []byte, name, value string) []byte {
+// before the value, and plain says that the value needs no look at its letters.
+func appendField(b []byte, name, value string, plain bool) []byte {
 	if value == "" {
 		return b
 	}
-	return append(appendText(append(b, name...), value), '"')
+	b = append(b, name...)
+	if plain {
+		return append(append(b, value...), '"')
+	}
+	return append(appendText(b, value), '"')
 }
 
 // plain tells whether JSON takes s as it is: eight bytes at a time, without a

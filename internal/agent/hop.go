@@ -158,7 +158,7 @@ func (c *Correlator) release(h hold) {
 			return
 		}
 	}
-	*c.event(h.uuid, h.method) = h.item
+	c.event(h.uuid, h.method).Item = h.item
 }
 
 // boundWhileHeld looks what the message of e, just learned, explains: a sent
@@ -168,7 +168,7 @@ func (c *Correlator) boundWhileHeld(e *entry) {
 	kept := c.held[:0]
 	for _, h := range c.held {
 		if h.orphan && h.key == e.key {
-			*c.event(e.uuid, e.method) = h.item
+			c.event(e.uuid, e.method).Item = h.item
 			continue
 		}
 		if !h.orphan && h.key != e.key && h.uuid == e.uuid {

@@ -15,11 +15,9 @@ func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
 	}
 	k := c.table.key(f.Instance, string(f.Queue))
 	e := c.table.get(&k)
-	if e == nil {
-		e = c.ensure(&k)
-		e.late = true
-	}
-	c.table.hear(e, c.clockMicros)
+	late := e == nil
+	e = c.heard(&k, e)
+	e.late = e.late || late
 	if f.Sender != "" && e.uuid.IsZero() {
 		if u, ok := waypost.FindReturnPathUUID(f.Sender); ok { // logged with every outcome by some
 			c.bind(e, u, byReturnPath)
@@ -35,8 +33,8 @@ func (c *Correlator) outcome(f *mtalog.Fact, now time.Time) {
 func (c *Correlator) attempt(e *entry, f *mtalog.Fact, now time.Time) {
 	if u, ok := waypost.FindReturnPathUUID(f.Recipient); ok || e.null {
 		c.counts.Reports++
-		if parent := e.parent(); ok && parent != "" {
-			c.rescue(c.table.key(f.Instance, parent), u)
+		if ok && e.parentLen > 0 {
+			c.rescue(c.table.key(f.Instance, c.table.parent(e)), u)
 		}
 		return
 	}
@@ -46,11 +44,11 @@ func (c *Correlator) attempt(e *entry, f *mtalog.Fact, now time.Time) {
 	case mtalog.Bounced:
 		e.done++
 		e.bounced = true
-		c.settle(e, f.Recipient)
+		c.table.deferrals.settle(e, f.Recipient)
 		c.final(e, f, waypost.ReportBounced, now)
 	case mtalog.Sent:
 		e.done++
-		c.settle(e, f.Recipient)
+		c.table.deferrals.settle(e, f.Recipient)
 		c.sent(e, f, now)
 	case mtalog.NoStatus, mtalog.Other:
 	}
@@ -67,29 +65,25 @@ func (c *Correlator) rescue(k key, u waypost.UUID) {
 // deferral reports a deferral whose reason is new for its recipient, and
 // remembers it: an expiry has no line of its own for each recipient.
 func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
-	r := e.more()
-	i := e.deferredAt(f.Recipient)
-	if i >= 0 && r.deferred[i].same(f) { // to the letter, as most are
-		r.deferred[i].round = e.round
+	ds := &c.table.deferrals
+	d, said := ds.find(e, f.Recipient), ds.hashAll(f)
+	if d != nil && d.said == said { // to the letter, as most are
+		d.round = e.round
 		c.counts.Repeated++
 		return
 	}
-	repeated, reason := false, uint64(0)
-	if i < 0 {
-		if len(r.deferred) >= maxDeferrals {
+	repeated, reason, w := false, uint64(0), wordsOf(f)
+	if d == nil {
+		if e.deferrals >= maxDeferrals {
 			return
 		}
-		i = len(r.deferred)
-		r.deferred = append(r.deferred, deferral{})
+		d = ds.add(e, f.Recipient)
 	} else {
-		c.addText(e, -r.deferred[i].size())
-		reason = reasonOf(clip(f.Enhanced, maxItemWord), f.Code, clip(f.Description, maxItemText))
-		repeated = reason == r.deferred[i].why()
+		reason = reasonOf(w.enhanced, f.Code, w.text)
+		repeated = reason == ds.why(d)
 	}
-	d := &r.deferred[i]
-	d.keep(f)
-	d.round, d.reason = e.round, reason
-	c.addText(e, d.size())
+	ds.keep(d, &w)
+	d.said, d.round, d.reason, d.code = said, e.round, reason, int32(f.Code)
 	switch {
 	case repeated:
 		c.counts.Repeated++
@@ -101,62 +95,16 @@ func (c *Correlator) deferral(e *entry, f *mtalog.Fact) {
 	c.bound(e)
 }
 
-// why gives the reason of d, which few deferrals are asked for.
-func (d *deferral) why() uint64 {
-	if d.reason == 0 {
-		d.reason = reasonOf(d.enhanced, d.code, d.text)
-	}
-	return d.reason
-}
-
-// same tells whether f says nothing that d does not.
-func (d *deferral) same(f *mtalog.Fact) bool {
-	return d.code == f.Code && d.text == f.Description && d.relay == f.Relay && d.enhanced == f.Enhanced && d.recipient == recipientOf(f)
-}
-
-// keep copies what f says into one piece of memory.
-func (d *deferral) keep(f *mtalog.Fact) {
-	relay, enhanced, text := clip(f.Relay, maxItemWord), clip(f.Enhanced, maxItemWord), clip(f.Description, maxItemText)
-	orig := ""
-	if f.OrigTo != "" {
-		orig = recipientOf(f)
-	}
-	all := f.Recipient + relay + enhanced + text + orig
-	cut := func(s string) string {
-		part := all[:len(s)]
-		all = all[len(s):]
-		return part
-	}
-	d.to, d.relay, d.enhanced, d.text = cut(f.Recipient), cut(relay), cut(enhanced), cut(text)
-	if d.recipient = all; orig == "" {
-		d.recipient = clip(d.to, maxItemWord)
-	}
-	d.code = f.Code
-}
-
 // bound forgets the ids heard of least lately while there are too many, or
 // too many bytes of text. It spares e.
 func (c *Correlator) bound(e *entry) {
-	for t := &c.table; t.size() > c.opts.MaxEntries || t.text > c.opts.MaxText; {
+	for t := &c.table; t.size() > c.opts.MaxEntries || t.deferrals.bytes() > c.opts.MaxText; {
 		oldest := t.oldest()
 		if oldest == e {
 			return
 		}
 		c.counts.Evicted++
 		t.drop(oldest)
-	}
-}
-
-func (c *Correlator) addText(e *entry, n int) {
-	e.rest.text += n
-	c.table.text += n
-}
-
-// settle forgets the deferral of a recipient that got a final outcome.
-func (c *Correlator) settle(e *entry, to string) {
-	if i := e.deferredAt(to); i >= 0 {
-		c.addText(e, -e.rest.deferred[i].size())
-		e.rest.deferred = slices.Delete(e.rest.deferred, i, i+1)
 	}
 }
 
@@ -186,31 +134,29 @@ func (c *Correlator) expired(k *key, f *mtalog.Fact) {
 
 // expiredOne reports the one recipient that an expiry names.
 func (c *Correlator) expiredOne(e *entry, f *mtalog.Fact) {
-	i := e.deferredAt(f.Recipient)
+	d := c.table.deferrals.find(e, f.Recipient)
 	_, report := waypost.FindReturnPathUUID(f.Recipient)
 	switch {
 	case report || e.null:
 		c.counts.Reports++
 	case e.uuid.IsZero():
 		c.countUnknown(&e.key, e.late)
-	case i >= 0:
-		c.softBounce(e, &e.rest.deferred[i], f.Time)
+	case d != nil:
+		c.softBounce(e, d, f.Time)
 	default:
 		c.emit(e, f, waypost.ReportSoftBounced)
 	}
-	c.settle(e, f.Recipient)
+	c.table.deferrals.settle(e, f.Recipient)
 }
 
 // giveUp reports the deferred recipients of e as soft bounced at a time. When
 // there are more of them than the queue manager had left, final lines were
 // lost; those that the last attempt did not mention are then in doubt.
 func (c *Correlator) giveUp(e *entry, at time.Time) {
-	if e.rest == nil {
-		return
-	}
-	doubt := len(e.rest.deferred) > int(e.left)
-	for i := range e.rest.deferred {
-		d := &e.rest.deferred[i]
+	doubt := int32(e.deferrals) > e.left
+	for link := e.deferred; link != 0; {
+		d := c.table.deferrals.at(link)
+		link = d.next
 		if doubt && d.round != e.round {
 			c.counts.OutcomesLost++
 			continue
@@ -219,15 +165,15 @@ func (c *Correlator) giveUp(e *entry, at time.Time) {
 			c.softBounce(e, d, at)
 		}
 	}
-	c.addText(e, -e.rest.text)
-	e.rest.deferred = nil
+	c.table.deferrals.dropAll(e)
 }
 
 // softBounce reports a recipient that was given up, with its last reason.
 func (c *Correlator) softBounce(e *entry, d *deferral, at time.Time) {
-	*c.event(e.uuid, e.method) = waypost.ReportItem{
-		EventType: waypost.ReportSoftBounced, Recipient: d.recipient, Timestamp: waypost.Timestamp{Time: at},
-		SMTPCode: d.code, EnhancedCode: d.enhanced, SMTPDescription: d.text, Relay: d.relay,
+	w := c.table.deferrals.read(d)
+	c.event(e.uuid, e.method).Item = waypost.ReportItem{
+		EventType: waypost.ReportSoftBounced, Recipient: w.recipient, Timestamp: waypost.Timestamp{Time: at},
+		SMTPCode: int(d.code), EnhancedCode: w.enhanced, SMTPDescription: w.text, Relay: w.relay,
 		QueueID: waypost.QueueID(e.queue()),
 	}
 }
@@ -239,7 +185,7 @@ func (c *Correlator) removed(e *entry, f *mtalog.Fact) {
 		return
 	}
 	missing := int64(e.left - e.done)
-	if n := int64(len(e.deferrals())); n > 0 {
+	if n := int64(e.deferrals); n > 0 {
 		if e.notified && !e.bounced {
 			c.giveUp(e, f.Time)
 			missing -= n
@@ -280,11 +226,13 @@ func (c *Correlator) countUnknown(k *key, late bool) {
 
 // emit puts out what f says of the message of e.
 func (c *Correlator) emit(e *entry, f *mtalog.Fact, word string) {
-	fillItem(c.event(e.uuid, e.method), f, word)
+	ev := c.event(e.uuid, e.method)
+	fillItem(&ev.Item, f, word)
+	ev.plain = f.Plain
 }
 
-// event makes room for an item of the message u.
-func (c *Correlator) event(u waypost.UUID, m method) *waypost.ReportItem {
+// event makes room for an event of the message u, whose item the caller sets.
+func (c *Correlator) event(u waypost.UUID, m method) *Event {
 	switch m {
 	case byReturnPath:
 		c.counts.ReturnPath++
@@ -302,8 +250,8 @@ func (c *Correlator) event(u waypost.UUID, m method) *waypost.ReportItem {
 		c.out = append(c.out, Event{})
 	}
 	ev := &c.out[len(c.out)-1]
-	ev.UUID = u
-	return &ev.Item
+	ev.UUID, ev.plain = u, false
+	return ev
 }
 
 // Take gives the events since the last call; the slice is good until the next

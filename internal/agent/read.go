@@ -173,23 +173,20 @@ func (r *logReader) lines(b []byte, now time.Time) {
 	var f mtalog.Fact
 	var lines, strange int64
 	var last time.Time
-	var form string
+	form := firstForm(b)
 	for len(b) > 0 {
-		line := b
-		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			line, b = b[:i], b[i+1:]
-		} else {
-			b = nil
+		end := bytes.IndexByte(b, '\n')
+		if end < 0 {
+			end = len(b)
 		}
+		line := b[:end]
+		b = b[min(end+1, len(b)):]
 		lines++
 		if r.parser.Parse(line, &f) {
 			last = f.Time
 			r.corr.Observe(&f, now)
 		} else if formOf(line) == "" && len(line) > 0 {
 			strange++
-		}
-		if form == "" {
-			form = formOf(line)
 		}
 	}
 	r.a.status.with(func(s *status) {
@@ -202,6 +199,16 @@ func (r *logReader) lines(b []byte, now time.Time) {
 			s.lastLine = last
 		}
 	})
+}
+
+// firstForm names the form of the first line that has one.
+func firstForm(b []byte) string {
+	for line := range bytes.Lines(b) {
+		if form := formOf(line); form != "" {
+			return form
+		}
+	}
+	return ""
 }
 
 // formOf names the form of a line's beginning; empty is unknown.
@@ -231,9 +238,15 @@ func (r *logReader) encode(now time.Time) {
 		r.ends = append(r.ends, len(r.encoded))
 	}
 	r.a.status.with(func(s *status) {
+		last, n := items[0].Item.EventType, int64(0) // one type mostly follows itself
 		for i := range items {
-			s.events[items[i].Item.EventType]++
+			if word := items[i].Item.EventType; word != last {
+				s.events[last] += n
+				last, n = word, 0
+			}
+			n++
 		}
+		s.events[last] += n
 		s.lastEvent = now
 	})
 }

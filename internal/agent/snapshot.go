@@ -28,7 +28,7 @@ func (c *Correlator) snapshot(w *writer) {
 	w.time(c.clock)
 	w.uint(uint64(c.table.size()))
 	for e := c.table.oldest(); e != nil; e = c.table.at(e.younger) {
-		w.entry(e, c.table.instances)
+		w.entry(e, &c.table)
 		w.spill()
 	}
 	w.uint(uint64(len(c.held)))
@@ -115,8 +115,8 @@ func (w *writer) time(t time.Time) {
 	w.uint(uint64(max(t.UnixMicro(), 0)) + 1)
 }
 
-func (w *writer) entry(e *entry, instances []string) {
-	w.key(&e.key, instances)
+func (w *writer) entry(e *entry, t *table) {
+	w.key(&e.key, t.instances)
 	w.b = append(w.b, e.uuid[:]...)
 	flags := uint64(0)
 	for i, set := range []bool{e.null, e.gone, e.notified, e.bounced, e.expired, e.requeued, e.claimed, e.late} {
@@ -130,18 +130,24 @@ func (w *writer) entry(e *entry, instances []string) {
 	w.uint(uint64(e.round))
 	w.uint(e.linked)
 	w.micros(e.heard)
-	w.string(e.parent())
-	w.uint(uint64(len(e.deferrals())))
-	for _, d := range e.deferrals() {
-		w.string(d.to)
-		w.string(d.recipient)
-		w.string(d.relay)
-		w.string(d.enhanced)
-		w.string(d.text)
-		w.uint(uint64(d.code))
-		w.uint(uint64(d.round))
-		w.uint(d.reason)
+	w.string(t.parent(e))
+	w.uint(uint64(e.deferrals))
+	for link := e.deferred; link != 0; {
+		d := t.deferrals.at(link)
+		w.deferral(d, t.deferrals.read(d))
+		link = d.next
 	}
+}
+
+func (w *writer) deferral(d *deferral, said words) {
+	w.string(said.to)
+	w.string(said.recipient)
+	w.string(said.relay)
+	w.string(said.enhanced)
+	w.string(said.text)
+	w.uint(uint64(d.code))
+	w.uint(uint64(d.round))
+	w.uint(d.reason)
 }
 
 func (w *writer) hold(h *hold, instances []string) {
@@ -268,21 +274,21 @@ func (r *reader) entry(t *table) {
 	}
 	e.left, e.done, e.round = int32(r.small()), int32(r.small()), int32(r.small())
 	e.linked, e.heard = r.uint(), r.time().UnixMicro()
-	if parent := r.string(); parent != "" {
-		e.more().parent = parent
-	}
-	for n := r.count(); n > 0 && r.ok(); n-- {
-		d := deferral{
-			to: r.string(), recipient: r.string(), relay: r.string(), enhanced: r.string(), text: r.string(),
-			code: r.small(), round: int32(r.small()), reason: r.uint(),
-		}
-		e.more().deferred = append(e.more().deferred, d)
-		e.rest.text += d.size()
-	}
-	if e.rest != nil {
-		t.text += e.rest.text
+	t.setParent(e, r.string())
+	n := r.count()
+	r.bad = r.bad || n > maxDeferrals
+	for ; n > 0 && r.ok(); n-- {
+		r.deferral(t, e)
 	}
 	t.byUUID.links = max(t.byUUID.links, e.linked)
+}
+
+func (r *reader) deferral(t *table, e *entry) {
+	w := words{to: r.string()}
+	w.recipient, w.relay, w.enhanced, w.text = r.string(), r.string(), r.string(), r.string()
+	d := t.deferrals.add(e, w.to)
+	d.code, d.round, d.reason = int32(r.small()), int32(r.small()), r.uint()
+	t.deferrals.keep(d, &w)
 }
 
 func (r *reader) hold(t *table) (h hold) {

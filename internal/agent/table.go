@@ -1,8 +1,8 @@
 package agent
 
 import (
+	"hash/maphash"
 	"strings"
-	"unsafe"
 
 	"github.com/waypost-mail/waypost"
 )
@@ -24,96 +24,36 @@ var methodNames = [...]string{"none", "return path", "header", "Message-ID", "re
 func (m method) String() string { return methodNames[m] }
 
 // entry is what is known about one queue id. There may be 200,000 of them:
-// what is looked at with every line stands first.
+// what is looked at with every line stands first. It holds numbers in place of
+// pointers, here and wherever the table remembers something, so that the
+// garbage collector has nothing to look through.
 type entry struct {
 	key
-	uuid     waypost.UUID
-	heard    int64 // microseconds since 1970, to within hearing
-	rest     *rest // what few entries have
-	method   method
-	null     bool   // from=<>: a bounce notification, never an event
-	gone     bool   // removed; waits to be forgotten
-	notified bool   // a non-delivery notification was made
-	bounced  bool   // a recipient bounced, which explains a notification
-	expired  bool   // the expiry was reported
-	requeued bool   // postsuper -r
-	claimed  bool   // a sent line named this id as what its message goes on under
-	late     bool   // the first line about it was an outcome
-	left     int32  // recipients still to do at the last from= line
-	done     int32  // final outcomes since then
-	round    int32  // attempts: from= lines seen
-	keyHash  uint32 // of key
-	number   uint32 // its place in the table's slab
-	serial   uint32 // tells it from earlier uses of its place; 0 while it has none
-	linked   uint64 // when its message became known, as a serial number
+	uuid      waypost.UUID
+	method    method
+	null      bool   // from=<>: a bounce notification, never an event
+	gone      bool   // removed; waits to be forgotten
+	notified  bool   // a non-delivery notification was made
+	bounced   bool   // a recipient bounced, which explains a notification
+	expired   bool   // the expiry was reported
+	requeued  bool   // postsuper -r
+	claimed   bool   // a sent line named this id as what its message goes on under
+	late      bool   // the first line about it was an outcome
+	deferrals uint8  // how many
+	deferred  uint32 // the first of them: number plus one, 0 for none
+	left      int32  // recipients still to do at the last from= line
+	done      int32  // final outcomes since then
+	round     int32  // attempts: from= lines seen
+	keyHash   uint32 // of key
+	number    uint32 // its place in the table's slab
+	serial    uint32 // tells it from earlier uses of its place; 0 while it has none
+	parentLen uint32
+	parent    chain  // of a notification: the queue id it speaks of
+	heard     int64  // microseconds since 1970, to within hearing
+	linked    uint64 // when its message became known, as a serial number
 
 	older, younger uint32 // neighbours in order of heard: number plus one, 0 for none
 }
-
-// rest is the part of an entry that only a notification or a deferral needs.
-type rest struct {
-	parent   string // of a notification: the queue id it speaks of
-	deferred []deferral
-	text     int         // bytes of deferred
-	room     [1]deferral // for deferred, as most messages have one recipient
-}
-
-func (e *entry) more() *rest {
-	if e.rest == nil {
-		e.rest = &rest{}
-		e.rest.deferred = e.rest.room[:0]
-	}
-	return e.rest
-}
-
-// deferrals gives the recipients that are deferred as far as known.
-func (e *entry) deferrals() []deferral {
-	if e.rest == nil {
-		return nil
-	}
-	return e.rest.deferred
-}
-
-// deferredAt finds a recipient, as logged, among the deferrals; -1 when it is
-// not deferred.
-func (e *entry) deferredAt(to string) int {
-	if e.rest == nil {
-		return -1
-	}
-	for i := range e.rest.deferred {
-		if e.rest.deferred[i].to == to {
-			return i
-		}
-	}
-	return -1
-}
-
-func (e *entry) parent() string {
-	if e.rest == nil {
-		return ""
-	}
-	return e.rest.parent
-}
-
-// deferral is the last deferral of one recipient.
-type deferral struct {
-	to        string // as logged, after aliases
-	recipient string // as reported
-	relay     string
-	enhanced  string
-	text      string
-	code      int
-	round     int32  // of the entry, when it came
-	reason    uint64 // hash of what makes two deferrals the same; 0 before it is asked for
-}
-
-// size is the deferral's share of the bytes of text remembered: its words and
-// itself, doubled as slices grow that way.
-func (d *deferral) size() int {
-	return len(d.to) + len(d.recipient) + len(d.relay) + len(d.text) + len(d.enhanced) + 2*int(unsafe.Sizeof(*d))
-}
-
-const maxDeferrals = 200 // recipients of one queue id whose deferral is remembered
 
 // slabSize is how many entries are allocated at once.
 const slabSize = 256
@@ -137,7 +77,7 @@ type table struct {
 	first     uint32 // not heard of for longest, to within hearing: number plus one
 	last      uint32
 	gone      leaving
-	text      int
+	deferrals deferrals
 	instances []string
 	instance  uint8 // found last
 }
@@ -146,7 +86,9 @@ type table struct {
 // share the last number.
 const maxInstances = 16
 
-func newTable() table { return table{} }
+func newTable() table {
+	return table{deferrals: deferrals{seed: maphash.MakeSeed()}}
+}
 
 func (t *table) entry(number uint32) *entry {
 	return &t.slabs[number/slabSize][number%slabSize]
@@ -244,6 +186,28 @@ func (t *table) find(queue string) *entry {
 	return nil
 }
 
+// setParent says which queue id a notification speaks of.
+func (t *table) setParent(e *entry, queue string) {
+	if e.parentLen == 0 && queue == "" {
+		return
+	}
+	t.deferrals.words.drop(e.parent, int(e.parentLen))
+	e.parent, e.parentLen = t.deferrals.words.put(queue), uint32(len(queue))
+}
+
+// parent gives the queue id that a notification speaks of; "" for other ids.
+func (t *table) parent(e *entry) string {
+	return t.deferrals.words.get(e.parent, int(e.parentLen))
+}
+
+// handOver gives what only few ids have to the id a message goes on under.
+func (t *table) handOver(from, to *entry) {
+	t.deferrals.dropAll(to)
+	t.setParent(to, "")
+	to.deferrals, to.deferred, to.parent, to.parentLen = from.deferrals, from.deferred, from.parent, from.parentLen
+	from.deferrals, from.deferred, from.parent, from.parentLen = 0, 0, chain{}, 0
+}
+
 // drop forgets an entry; e must not be used afterwards.
 func (t *table) drop(e *entry) {
 	t.byKey.remove(e.keyHash, e.number)
@@ -252,10 +216,8 @@ func (t *table) drop(e *entry) {
 	}
 	t.unlink(e)
 	t.cut(e)
-	if e.rest != nil {
-		t.text -= e.rest.text
-		e.rest = nil
-	}
+	t.deferrals.dropAll(e)
+	t.setParent(e, "")
 	e.serial = 0
 	t.free = append(t.free, e.number)
 }

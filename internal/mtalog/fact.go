@@ -109,6 +109,7 @@ type Fact struct {
 	Code        int    // SMTP reply code at the start of Reply; 0 when there is none
 	Description string // the whole explanation, outermost parentheses removed
 	Reply       string // the server's own words inside Description; "" when no server spoke
+	Plain       bool   // Outcome: its strings are ASCII without quotes and backslashes, which JSON takes as they are; false says nothing
 }
 
 // Clone gives the fact in memory of its own.

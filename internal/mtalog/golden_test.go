@@ -79,7 +79,7 @@ func fields(f mtalog.Fact) string {
 		case time.Time:
 			fmt.Fprintf(&b, "%s: %s\n", name, x.Format(time.RFC3339Nano))
 		default:
-			if name == "Tag" && strings.Count(f.Tag, "/") == 1 || field.IsZero() {
+			if name == "Plain" || name == "Tag" && strings.Count(f.Tag, "/") == 1 || field.IsZero() {
 				continue
 			}
 			fmt.Fprintf(&b, "%s: %v\n", name, x)

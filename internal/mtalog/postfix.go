@@ -30,8 +30,8 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 		return false
 	}
 	if n := len(p.begin); n > 0 && len(line) > n && string(line[:n]) == string(p.begin) {
-		if t, text := p.leads.cut(line[n:]); t != nil {
-			if !p.say(t, skipBlanks(text), f) {
+		if t, lead := p.leads.cut(line[n:]); t != nil {
+			if !p.say(t, line[n+lead:], f) {
 				return false
 			}
 			f.Time, f.Host = p.at, p.host
@@ -50,8 +50,7 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 // parse reads a line that was taken apart.
 func (p *postfix) parse(line []byte, pre *prefix, f *Fact) bool {
 	text := trimText(pre.text)
-	n := speaks(text)
-	if n == 0 {
+	if speaks(text) == 0 {
 		return false
 	}
 	at, ok := p.clock.parse(pre.stamp)
@@ -60,7 +59,7 @@ func (p *postfix) parse(line []byte, pre *prefix, f *Fact) bool {
 		return false
 	}
 	t := p.tags.get(pre.tag)
-	if !p.read(t, text, n, f) {
+	if !p.say(t, text, f) {
 		return false
 	}
 	if string(pre.host) != p.host {
@@ -107,11 +106,30 @@ func (p *postfix) ParseMessage(name string, t time.Time, text []byte, f *Fact) b
 	return true
 }
 
-// say reads the text of a line of tag t.
+// say reads the text of a line of tag t. Nearly all texts about messages begin with a short queue ID
+// that ends within 14 bytes; the others take the long way.
 func (p *postfix) say(t *tag, text []byte, f *Fact) bool {
-	text = trimText(text)
+	if len(text) < 16 || text[len(text)-1] <= ' ' {
+		return p.sayOddly(t, text, f)
+	}
+	x := (*[16]byte)(text)
+	var n int
+	if bad := notHex(binary.LittleEndian.Uint64(x[:8])); bad != 0 {
+		n = bits.TrailingZeros64(bad) / 8
+	} else {
+		n = 8 + bits.TrailingZeros64(notHex(binary.LittleEndian.Uint64(x[8:])))/8
+	}
+	if n < 6 || n > 13 || x[n] != ':' || x[n+1] != ' ' {
+		return p.sayOddly(t, text, f)
+	}
+	return p.read(t, share(text), n, f)
+}
+
+// sayOddly is say for every text.
+func (p *postfix) sayOddly(t *tag, text []byte, f *Fact) bool {
+	text = trimText(skipBlanks(text))
 	n := speaks(text)
-	return n > 0 && p.read(t, text, n, f)
+	return n > 0 && p.read(t, share(text), n, f)
 }
 
 // trimText drops trailing blanks and unwraps `message repeated N times: [ text]` around an outcome.
@@ -133,10 +151,7 @@ const noQueue = "NOQUEUE"
 // speaks gives the length of the queue ID, or of noQueue, that text begins with, so that most
 // lines end here: 0 when there is none or nothing behind it.
 func speaks(text []byte) int {
-	n := shortIDLen(text)
-	if n == 0 {
-		n = queueIDLen(text)
-	}
+	n := queueIDLen(text)
 	if n == 0 && len(text) > len(noQueue) && string(text[:len(noQueue)]) == noQueue {
 		n = len(noQueue)
 	}
@@ -146,36 +161,60 @@ func speaks(text []byte) int {
 	return n
 }
 
-// read gives the fact of a text that speaks and whose queue ID has n letters. Of the fact it
-// leaves Time and Host to the caller.
-func (p *postfix) read(t *tag, text []byte, n int, f *Fact) bool {
-	body := text[n+2:]
-	removed := string(body) == "removed"
-	gone := removed || string(body) == "requeued"
-	known := string(text[:n]) != noQueue
-	switch {
-	case gone, body[0] == 't', body[0] == 'f' && queueManager(t), entryWord(body):
-	default:
+// read gives the fact of a text that speaks, about a queue ID of n letters or noQueue. Of the fact
+// it leaves Time and Host to the caller. The first letter decides most, so that a line of no
+// interest ends before the fact is touched.
+func (p *postfix) read(t *tag, text string, n int, f *Fact) bool {
+	id, body := text[:n], text[n+2:]
+	if n == len(noQueue) && id == noQueue {
+		if !entryWord(body) {
+			return false
+		}
+		f.begin(t, "")
+		return f.readReject(repair(body))
+	}
+	switch body[0] {
+	case 't':
+		f.begin(t, id)
+		ok, plain := inspect(body)
+		if !ok {
+			body, plain = clean([]byte(body)), false
+		}
+		f.Plain = plain
+		return f.readOutcome(body)
+	case 'f':
+		if t.manager {
+			f.begin(t, id)
+			return f.readSender(repair(body))
+		}
+	case 'c':
+		if len(body) >= 7 && body[:7] == "client=" {
+			f.begin(t, id)
+			return f.readClient(body)
+		}
+	case 'm':
+		if len(body) > 11 && body[:11] == "message-id=" {
+			f.begin(t, id)
+			return f.readMessageID(repair(body[11:]))
+		}
+	case 'r':
+		if body == "removed" || body == "requeued" {
+			f.begin(t, id)
+			return f.readGone(body[2] == 'm')
+		}
+	}
+	if !entryWord(body) {
 		return false
 	}
+	f.begin(t, id)
+	return f.readEntry(repair(body))
+}
+
+// begin makes f a fact of a line of tag t about a queue ID, which says nothing yet.
+func (f *Fact) begin(t *tag, id string) {
 	f.reset()
 	f.Tag, f.Instance, f.Process = t.whole, t.instance, t.process
-	if known {
-		f.Queue = QueueID(share(text[:n]))
-	}
-	switch {
-	case !known:
-		return !gone && f.readReject(view(body))
-	case gone:
-		return f.readGone(removed)
-	case body[0] == 't':
-		return f.readOutcome(view(body))
-	case body[0] == 'f':
-		return f.readSender(view(body))
-	case body[0] == 'c':
-		return f.readClient(body)
-	}
-	return f.readEntry(view(body))
+	f.Queue = QueueID(id)
 }
 
 // reset clears what this parser's last line may have set, but for Time and Host. The kinds that
@@ -187,12 +226,6 @@ func (f *Fact) reset() {
 	}
 	f.Kind, f.Queue, f.Prev, f.MessageID = None, "", "", ""
 	f.Sender, f.Size, f.NRcpt = "", 0, 0
-}
-
-// queueManager reports whether the tag is a queue manager's: qmgr, oqmgr, nqmgr. A tag without a
-// process is let through, as RFC 5424 logs have cut it off.
-func queueManager(t *tag) bool {
-	return t.process == "" || strings.HasSuffix(t.process, "qmgr")
 }
 
 // readGone reads `removed` and `requeued`. Both postsuper and the queue manager say removed; in a
@@ -212,11 +245,11 @@ func (f *Fact) readGone(removed bool) bool {
 // readSender reads `from=<a>, size=1, nrcpt=1 (queue active)` and
 // `from=<a>, status=expired, returned to sender`.
 func (f *Fact) readSender(s string) bool {
-	s, ok := strings.CutPrefix(s, "from=")
-	if !ok {
+	if len(s) < 5 || s[:5] != "from=" {
 		return false
 	}
-	if f.Sender, s, ok = cutAddress(s); !ok {
+	var ok bool
+	if f.Sender, s, ok = cutAddress(s[5:]); !ok {
 		return false
 	}
 	if word, isStatus := strings.CutPrefix(s, ", status="); isStatus {
@@ -224,17 +257,17 @@ func (f *Fact) readSender(s string) bool {
 		f.Kind, f.StatusWord = Expired, word
 		return word == "expired" || word == "force-expired"
 	}
-	if s, ok = strings.CutPrefix(s, ", size="); !ok {
+	if len(s) < 7 || s[:7] != ", size=" {
 		return false
 	}
 	f.Kind = Sender
-	if f.Size, s, ok = number(s); !ok {
+	if f.Size, s, ok = number(s[7:]); !ok {
 		return false
 	}
-	if s, ok = strings.CutPrefix(s, ", nrcpt="); !ok {
+	if len(s) < 8 || s[:8] != ", nrcpt=" {
 		return false
 	}
-	n, _, ok := number(s)
+	n, _, ok := number(s[8:])
 	f.NRcpt = int(min(n, 1<<30))
 	return ok
 }
@@ -270,28 +303,9 @@ func queueIDLen[T string | []byte](b T) int {
 	return n
 }
 
-// shortIDLen gives the length of a short queue ID and colon at the start of b, without the colon,
-// when both are within 16 bytes; 0 otherwise, which says nothing.
-func shortIDLen(b []byte) int {
-	if len(b) < 16 {
-		return 0
-	}
-	n := 0
-	if bad := notHex(binary.LittleEndian.Uint64(b)); bad != 0 {
-		n = bits.TrailingZeros64(bad) / 8
-	} else if bad = notHex(binary.LittleEndian.Uint64(b[8:])); bad != 0 {
-		n = 8 + bits.TrailingZeros64(bad)/8
-	}
-	if n < 6 || b[n] != ':' {
-		return 0
-	}
-	return n
-}
-
 // notHex sets the top bit of the lowest byte of x that is no upper-case hexadecimal digit; what it
 // says of the bytes above that one is void.
 func notHex(x uint64) uint64 {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	digit := (x + (0x80-'0')*ones) &^ (x + (0x80-'9'-1)*ones)
 	letter := (x + (0x80-'A')*ones) &^ (x + (0x80-'F'-1)*ones)
 	return (^(digit | letter) | x) & tops

@@ -1,9 +1,6 @@
 package mtalog
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
 // entryWords are the beginnings readEntry knows.
 var entryWords = [...]string{
@@ -13,13 +10,9 @@ var entryWords = [...]string{
 }
 
 // entryWord reports whether readEntry has business with body, before anything is copied.
-func entryWord(body []byte) bool {
-	switch {
-	case len(body) > 11 && string(body[:11]) == "message-id=", len(body) >= 7 && string(body[:7]) == "client=":
-		return true
-	}
+func entryWord(body string) bool {
 	for _, w := range entryWords {
-		if len(body) >= len(w) && string(body[:len(w)]) == w {
+		if strings.HasPrefix(body, w) {
 			return true
 		}
 	}
@@ -29,12 +22,6 @@ func entryWord(body []byte) bool {
 // readEntry reads the rarer lines of a queue ID: arrival, headers, notifications, rejections.
 func (f *Fact) readEntry(s string) bool {
 	switch s[0] {
-	case 'm':
-		if value, ok := strings.CutPrefix(s, "message-id="); ok {
-			f.Kind = MessageID
-			f.MessageID = strings.TrimSuffix(strings.TrimPrefix(value, "<"), ">")
-			return f.MessageID != ""
-		}
 	case 'u':
 		return f.readPickup(s)
 	case 's':
@@ -55,12 +42,19 @@ func (f *Fact) readEntry(s string) bool {
 	return f.readReject(s)
 }
 
+// readMessageID reads what follows `message-id=`.
+func (f *Fact) readMessageID(s string) bool {
+	f.Kind = MessageID
+	f.MessageID = strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">")
+	return f.MessageID != ""
+}
+
 // readClient reads `client=host[ip], orig_queue_id=OLD, ...`; without a comma there is nothing to
 // look for.
-func (f *Fact) readClient(b []byte) bool {
+func (f *Fact) readClient(s string) bool {
 	f.Kind = Fresh
-	if at := bytes.IndexByte(b, ','); at >= 0 {
-		f.Prev = queueIDAfter(view(b[at:]), ", orig_queue_id=")
+	if at := strings.IndexByte(s, ','); at >= 0 {
+		f.Prev = queueIDAfter(repair(s[at:]), ", orig_queue_id=")
 	}
 	return true
 }

@@ -9,117 +9,147 @@ import (
 // before status= are Postfix's own; behind it everything is text, whatever it looks like. Any
 // process may log such a line.
 func (f *Fact) readOutcome(s string) bool {
-	s, ok := strings.CutPrefix(s, "to=")
-	if !ok {
+	if len(s) < 3 || s[:3] != "to=" {
 		return false
 	}
-	if f.Recipient, s, ok = cutAddress(s); !ok {
+	var ok bool
+	if f.Recipient, s, ok = cutAddress(s[3:]); !ok {
 		return false
 	}
 	for {
-		if len(s) < 4 || s[0] != ',' || s[1] != ' ' {
+		if len(s) < len(", status=") {
 			return false
 		}
-		s = s[2:]
-		switch { // by their letters: these stand in every line
-		case s[0] == 's' && strings.HasPrefix(s, "status="):
-			f.Kind = Outcome
-			return f.readStatus(s[len("status="):])
-		case s[0] == 'r' && strings.HasPrefix(s, "relay="):
-			s = f.readRelay(s[len("relay="):])
-		case s[0] == 'd' && strings.HasPrefix(s, "dsn="):
-			end := fieldEnd(s)
-			f.Enhanced, s = s[len("dsn="):end], s[end:]
-		case s[0] == 'o' && strings.HasPrefix(s, "orig_to="):
-			if f.OrigTo, s, ok = cutAddress(s[len("orig_to="):]); !ok {
-				return false
+		switch word(s) { // these stand in every line
+		case fieldStatus:
+			if s[8] == '=' {
+				f.Kind = Outcome
+				return f.readStatus(s[9:])
 			}
-		case s[0] == 'd' && (strings.HasPrefix(s, "delay=") || strings.HasPrefix(s, "delays=")):
-			s = s[fieldEnd(s):]
-		default: // conn_use and what else there may be
-			if eq := strings.IndexByte(s[:min(len(s), maxFieldName+1)], '='); eq < 1 {
-				return false
+		case fieldRelay:
+			end := fieldEnd(s, 8)
+			f.readRelay(s[8:end])
+			s = s[end:]
+			continue
+		case fieldDelay:
+			s = s[fieldEnd(s, 8):]
+			continue
+		case fieldDelays:
+			if s[8] == '=' {
+				s = s[fieldEnd(s, 9):]
+				continue
 			}
-			s = s[fieldEnd(s):]
+		}
+		if s, ok = f.readField(s); !ok {
+			return false
 		}
 	}
 }
 
+// Beginnings of fields, as word reads them.
+const (
+	fieldRelay  = ',' | ' '<<8 | 'r'<<16 | 'e'<<24 | 'l'<<32 | 'a'<<40 | 'y'<<48 | '='<<56
+	fieldDelay  = ',' | ' '<<8 | 'd'<<16 | 'e'<<24 | 'l'<<32 | 'a'<<40 | 'y'<<48 | '='<<56
+	fieldDelays = ',' | ' '<<8 | 'd'<<16 | 'e'<<24 | 'l'<<32 | 'a'<<40 | 'y'<<48 | 's'<<56
+	fieldStatus = ',' | ' '<<8 | 's'<<16 | 't'<<24 | 'a'<<32 | 't'<<40 | 'u'<<48 | 's'<<56
+)
+
+// readField reads one of the other fields before the status: dsn, orig_to, or one of no interest
+// like conn_use.
+func (f *Fact) readField(s string) (rest string, ok bool) {
+	if s[0] != ',' || s[1] != ' ' {
+		return "", false
+	}
+	if s[:6] == ", dsn=" {
+		end := fieldEnd(s, 6)
+		f.Enhanced = s[6:end]
+		return s[end:], true
+	}
+	if s[2] == 'o' && strings.HasPrefix(s, ", orig_to=") {
+		f.OrigTo, rest, ok = cutAddress(s[len(", orig_to="):])
+		return rest, ok
+	}
+	if eq := strings.IndexByte(s[2:min(len(s), 2+maxFieldName+1)], '='); eq < 1 {
+		return "", false
+	}
+	return s[fieldEnd(s, 2):], true
+}
+
 const maxFieldName = 32
 
-// fieldEnd gives the length of the field that s begins with, up to the next ", " or to the end.
-// Eight bytes at a time, as these fields are short.
-func fieldEnd(s string) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	at := 0
-	for ; at+8 < len(s); at += 8 {
-		x := word(s[at:]) ^ ','*ones
-		comma := (x - ones) &^ x & tops
-		for ; comma != 0; comma &= comma - 1 {
-			if i := at + bits.TrailingZeros64(comma)/8; s[i] == ',' && s[i+1] == ' ' {
-				return i
-			}
+// fieldEnd gives where in s the field that at is in ends: at the next ", " or with s. Eight bytes
+// at a time, as these fields are short.
+func fieldEnd(s string, at int) int {
+	for at+8 < len(s) {
+		comma := zeroByte(word(s[at:]) ^ ','*ones)
+		if comma == 0 {
+			at += 8
+			continue
 		}
+		at += bits.TrailingZeros64(comma) / 8
+		if s[at+1] == ' ' {
+			return at
+		}
+		at++
 	}
-	for ; at < len(s); at++ {
-		if s[at] == ',' && at+1 < len(s) && s[at+1] == ' ' {
+	for ; at+1 < len(s); at++ {
+		if s[at] == ',' && s[at+1] == ' ' {
 			return at
 		}
 	}
 	return len(s)
 }
 
-// readRelay reads `host[ip]:port`; other forms ("none", "virtual", a socket) stay whole. It gives
-// what follows.
-func (f *Fact) readRelay(s string) (rest string) {
-	end := fieldEnd(s)
-	s, rest = s[:end], s[end:]
+// readRelay reads `host[ip]:port`; other forms ("none", "virtual", a socket) stay whole.
+func (f *Fact) readRelay(s string) {
 	f.Relay = s
 	open := strings.IndexByte(s, '[')
 	if open < 1 {
-		return rest
+		return
 	}
-	shut, path := open+1, false
-	for ; shut < len(s) && s[shut] != ']'; shut++ {
-		path = path || s[shut] == '/'
+	length := strings.IndexByte(s[open:], ']')
+	if length < 0 {
+		return
 	}
-	if shut == len(s) {
-		return rest
-	}
+	shut := open + length
 	f.RelayHost = s[:open]
-	if !path {
-		f.RelayIP = s[open+1 : shut]
+	if ip := s[open+1 : shut]; strings.IndexByte(ip, '/') < 0 {
+		f.RelayIP = ip
 	}
 	if shut+2 < len(s) && s[shut+1] == ':' {
 		if n, more, ok := number(s[shut+2:]); ok && more == "" && n < 1<<16 {
 			f.RelayPort = int(n)
 		}
 	}
-	return rest
 }
 
 // readStatus reads `sent (text)`. A line that Postfix cut at 2,000 bytes has no closing
 // parenthesis. SOFTBOUNCE is a bounce that soft_bounce=yes turned into a deferral.
 func (f *Fact) readStatus(s string) bool {
-	word, text, _ := strings.Cut(s, " ")
-	switch word {
-	case "":
-		return false
-	case "sent":
-		f.Status = Sent
-	case "bounced":
-		f.Status = Bounced
-	case "deferred", "SOFTBOUNCE":
-		f.Status = Deferred
+	var word, text string
+	switch { // the first three by their letters, as nearly all are
+	case len(s) >= 5 && s[:5] == "sent ":
+		f.Status, word, text = Sent, s[:4], s[5:]
+	case len(s) >= 8 && s[:8] == "bounced ":
+		f.Status, word, text = Bounced, s[:7], s[8:]
+	case len(s) >= 9 && s[:9] == "deferred ":
+		f.Status, word, text = Deferred, s[:8], s[9:]
 	default:
-		f.Status = Other
+		word, text, _ = strings.Cut(s, " ")
+		if word == "" {
+			return false
+		}
+		f.Status = statusOf(word)
 	}
 	f.StatusWord = word
-	text, _ = strings.CutPrefix(text, "(")
-	text, _ = strings.CutSuffix(text, ")")
+	if text != "" && text[0] == '(' {
+		text = text[1:]
+	}
+	if n := len(text); n > 0 && text[n-1] == ')' {
+		text = text[:n-1]
+	}
 	f.Description = text
-	f.Reply = serverReply(text)
-	f.Code = replyCode(f.Reply)
+	f.Reply, f.Code = serverReply(text)
 	if f.Enhanced == "" && len(f.Reply) > 4 {
 		f.Enhanced = enhancedCode(f.Reply[4:])
 	}
@@ -127,6 +157,18 @@ func (f *Fact) readStatus(s string) bool {
 		f.Next = nextHop(text)
 	}
 	return true
+}
+
+func statusOf(word string) Status {
+	switch word {
+	case "sent":
+		return Sent
+	case "bounced":
+		return Bounced
+	case "deferred", "SOFTBOUNCE":
+		return Deferred
+	}
+	return Other
 }
 
 // nextHop gives the ID behind the last "queued as" or "forwarded as". A far server may say so too,
@@ -140,7 +182,7 @@ func nextHop(text string) QueueID {
 	return wholeQueueID(text[i+len(mark):])
 }
 
-// serverReply finds the words of a server inside a description:
+// serverReply finds the words of a server inside a description, and their code:
 //
 //	250 2.0.0 OK
 //	host mx.example[192.0.2.1] said: 550 5.1.1 no (in reply to RCPT TO command)
@@ -148,25 +190,24 @@ func nextHop(text string) QueueID {
 //
 // each also behind "delivery temporarily suspended: ". The lines of a long reply stand behind one
 // another, each with its code.
-func serverReply(text string) string {
-	if replyCode(text) != 0 {
-		return text
+func serverReply(text string) (reply string, code int) {
+	if code = replyCode(text); code != 0 {
+		return text, code
 	}
 	text = strings.TrimPrefix(text, "delivery temporarily suspended: ")
 	text, ok := strings.CutPrefix(text, "host ")
 	if !ok {
-		return ""
+		return "", 0
 	}
 	_, text, _ = strings.Cut(text, " ")
-	if reply, ok := strings.CutPrefix(text, "refused to talk to me: "); ok {
-		return reply
+	if reply, ok = strings.CutPrefix(text, "refused to talk to me: "); ok {
+		return reply, replyCode(reply)
 	}
-	reply, ok := strings.CutPrefix(text, "said: ")
-	if !ok {
-		return ""
+	if reply, ok = strings.CutPrefix(text, "said: "); !ok {
+		return "", 0
 	}
 	if i := strings.LastIndexByte(reply, '('); i > 0 && strings.HasPrefix(reply[i-1:], " (in reply to ") {
 		reply = reply[:i-1]
 	}
-	return reply
+	return reply, replyCode(reply)
 }

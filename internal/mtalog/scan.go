@@ -1,7 +1,6 @@
 package mtalog
 
 import (
-	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -9,14 +8,17 @@ import (
 
 // view is the function clean without the copy when b needs no repair: the string shares b's
 // memory. That is what makes reading a log cost no memory, and why a Fact lives as long as its line.
-func view(b []byte) string {
-	if !printable(b) {
-		return clean(b)
+func view(b []byte) string { return repair(share(b)) }
+
+// repair is view for a string that shares the memory of its line already.
+func repair(s string) string {
+	if printable(s) {
+		return s
 	}
-	return share(b)
+	return clean([]byte(s))
 }
 
-// share is view for bytes that are known to be plain letters.
+// share gives a string that shares b's memory.
 func share(b []byte) string {
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
@@ -40,7 +42,7 @@ func skipBlanks(b []byte) []byte {
 // UTF-8 becomes U+FFFD, a control character '?', as Postfix itself writes it. The "#001" that
 // rsyslog writes for a control character stays as it is: it may as well be a ticket number.
 func clean(b []byte) string {
-	if printable(b) {
+	if printable(share(b)) {
 		return string(b)
 	}
 	var out strings.Builder
@@ -58,35 +60,76 @@ func clean(b []byte) string {
 	return out.String()
 }
 
-// printable reports whether b is plain ASCII without control characters: eight bytes at a time,
+// Words of eight equal bytes, for looking at eight letters at once.
+const ones, tops = 0x0101010101010101, 0x8080808080808080
+
+// zeroByte sets the top bit of the lowest byte of x that is zero; what it says of the bytes above
+// that one is void. Without a zero byte it is 0.
+func zeroByte(x uint64) uint64 { return (x - ones) &^ x & tops }
+
+// printable reports whether b is plain ASCII without control characters: 32 bytes at a time,
 // without a look at the result before the end, as nearly all lines are.
-func printable(b []byte) bool {
-	if len(b) < 8 {
-		for _, c := range b {
-			if c < ' ' || c >= 0x7f {
+func printable(s string) bool {
+	if len(s) < 8 {
+		for i := range len(s) {
+			if c := s[i]; c < ' ' || c >= 0x7f {
 				return false
 			}
 		}
 		return true
 	}
-	const tops, sixths, ones = 0x8080808080808080, 0x4040404040404040, 0x0101010101010101
-	x := binary.LittleEndian.Uint64(b[len(b)-8:])
-	over := x | (x + ones) // the top bit for 0x7f and above
-	under := x | x<<1      // the next one for ' ' and above
-	for ; len(b) >= 8; b = b[8:] {
-		x = binary.LittleEndian.Uint64(b)
-		over |= x | (x + ones)
-		under &= x | x<<1
+	odd := odd8(word(s[len(s)-8:]))
+	for len(s) >= 32 {
+		odd |= odd8(word(s)) | odd8(word(s[8:])) | odd8(word(s[16:])) | odd8(word(s[24:]))
+		s = s[32:]
 	}
-	return over&tops == 0 && under&sixths == sixths
+	for ; len(s) >= 8; s = s[8:] {
+		odd |= odd8(word(s))
+	}
+	return odd&tops == 0
 }
+
+// inspect reports whether s is printable, and if so whether it is plain besides: without a quote or
+// a backslash.
+func inspect(s string) (ok, plain bool) {
+	if len(s) < 8 {
+		return printable(s), false
+	}
+	x := word(s[len(s)-8:])
+	odd, quote := odd8(x), quote8(x)
+	for len(s) >= 16 {
+		x, y := word(s), word(s[8:])
+		odd |= odd8(x) | odd8(y)
+		quote |= quote8(x) | quote8(y)
+		s = s[16:]
+	}
+	if len(s) >= 8 {
+		x = word(s)
+		odd |= odd8(x)
+		quote |= quote8(x)
+	}
+	return odd&tops == 0, quote&tops == 0
+}
+
+// quote8 sets the top bit of a byte of x that is a quote or a backslash, as odd8 does, provided
+// that all are printable.
+func quote8(x uint64) uint64 { return (x ^ '"'*ones - ones) | (x ^ '\\'*ones - ones) }
+
+// odd8 sets the top bit of a byte of x that is below ' ', or 0x7f and above; where it sets none,
+// there is none, but what it says of the bytes above the lowest one set is void.
+func odd8(x uint64) uint64 { return x | (x - ' '*ones) | (x + ones) }
 
 // cutAddress reads `<address>` at the start of s and gives the address and what follows. A local
 // part in quotes may hold a '>'. Otherwise the address ends at the first '>' before a separator,
 // as releases before Postfix 3.5 log strange addresses without quotes.
 func cutAddress(s string) (addr, rest string, ok bool) {
-	if s == "" || s[0] != '<' {
+	if len(s) < 2 || s[0] != '<' {
 		return "", s, false
+	}
+	if s[1] != '"' {
+		if i := strings.IndexByte(s, '>'); i > 0 && i+1 < len(s) && s[i+1] == ',' {
+			return s[1:i], s[i+1:], true // as nearly all are
+		}
 	}
 	s = s[1:]
 	if n := quotedLocalPart(s); n > 0 {

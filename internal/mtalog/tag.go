@@ -1,19 +1,20 @@
 package mtalog
 
 import (
-	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"strings"
 )
 
 // tag is a syslog tag and its parts: "postfix-far/relay/smtp" is instance postfix-far, process smtp.
 type tag struct {
 	whole, instance, process string
+	manager                  bool // a queue manager: qmgr, oqmgr, nqmgr, or without a process, as RFC 5424 logs have cut it off
 }
 
 // tags remembers the tags seen lately, each in the slot its letters choose.
 type tags struct {
-	slots [64]tag
+	slots [64]*tag
 }
 
 // get gives the parts of a tag.
@@ -22,15 +23,20 @@ func (ts *tags) get(b []byte) *tag {
 	if n := len(b); n > 2 {
 		slot += uint(b[n-1])*5 + uint(b[n-2])*3 + uint(b[n/2])
 	}
-	t := &ts.slots[slot%uint(len(ts.slots))]
-	if t.whole != string(b) {
-		t.whole = clean(b)
-		t.instance, t.process = t.whole, ""
-		if i := strings.IndexByte(t.whole, '/'); i >= 0 {
-			t.instance = t.whole[:i]
-			t.process = t.whole[strings.LastIndexByte(t.whole, '/')+1:]
-		}
+	kept := &ts.slots[slot%uint(len(ts.slots))]
+	if *kept == nil || (*kept).whole != string(b) {
+		*kept = newTag(clean(b))
 	}
+	return *kept
+}
+
+func newTag(whole string) *tag {
+	t := &tag{whole: whole}
+	var more bool
+	if t.instance, _, more = strings.Cut(whole, "/"); more {
+		t.process = whole[strings.LastIndexByte(whole, '/')+1:]
+	}
+	t.manager = t.process == "" || strings.HasSuffix(t.process, "qmgr")
 	return t
 }
 
@@ -38,35 +44,61 @@ func (ts *tags) get(b []byte) *tag {
 // write most of a log.
 type leads [1024]lead
 
+// lead is such a beginning of 9 to 32 bytes, up to its blank and with zeros behind. It is kept as
+// words: to look one up takes a few instructions and no loop over its letters.
 type lead struct {
-	text []byte
-	tag  tag
+	a, b, c, d uint64
+	tag        *tag
 }
 
-// slot is where a lead is kept, by its last letters, which hold the process number.
-func (ls *leads) slot(text []byte) *lead {
+// readLead gives the words of a lead at the start of text, and its length; 0 when it is none that
+// is remembered.
+func readLead(text *[32]byte) (a, b, c, d uint64, n int) {
+	const blanks = ' ' * ones
+	le := binary.LittleEndian
+	a, b, c, d = le.Uint64(text[0:]), le.Uint64(text[8:]), le.Uint64(text[16:]), le.Uint64(text[24:])
+	if zeroByte(a^blanks) != 0 {
+		return
+	}
+	if end := zeroByte(b ^ blanks); end != 0 {
+		b &= end ^ (end - 1) // up to the first blank
+		c, d, n = 0, 0, 9+bits.TrailingZeros64(end)/8
+	} else if end = zeroByte(c ^ blanks); end != 0 {
+		c &= end ^ (end - 1)
+		d, n = 0, 17+bits.TrailingZeros64(end)/8
+	} else if end = zeroByte(d ^ blanks); end != 0 {
+		d &= end ^ (end - 1)
+		n = 25 + bits.TrailingZeros64(end)/8
+	}
+	return
+}
+
+// slot is where the lead of these words is kept.
+func (ls *leads) slot(b, c, d uint64) *lead {
 	const odd = 0x9e3779b97f4a7c15
-	n := len(text)
-	if n < 8 {
-		return &ls[n]
-	}
-	return &ls[binary.LittleEndian.Uint64(text[n-8:])*odd>>54]
+	return &ls[(b^bits.RotateLeft64(c, 24)^d)*odd>>54]
 }
 
-// cut gives the tag that b begins with and the text behind it; nil when its lead is not known.
-func (ls *leads) cut(b []byte) (*tag, []byte) {
-	end := bytes.IndexByte(b, ' ') + 1
-	l := ls.slot(b[:end])
-	if end == 0 || string(l.text) != string(b[:end]) {
-		return nil, nil
+// cut gives the tag of the lead that text begins with and its length; nil when it is not known.
+func (ls *leads) cut(text []byte) (*tag, int) {
+	if len(text) < 32 {
+		return nil, 0
 	}
-	return &l.tag, b[end:]
+	a, b, c, d, n := readLead((*[32]byte)(text))
+	if l := ls.slot(b, c, d); n > 0 && l.a == a && l.b == b && l.c == c && l.d == d {
+		return l.tag, n
+	}
+	return nil, 0
 }
 
 // keep remembers a lead, given without ": ".
 func (ls *leads) keep(text []byte, t *tag) {
-	var room [128]byte
-	whole := append(append(room[:0], text...), ": "...)
-	l := ls.slot(whole)
-	l.text, l.tag = append(l.text[:0], whole...), *t
+	var room [32]byte
+	if len(text)+2 > len(room) {
+		return
+	}
+	copy(room[copy(room[:], text):], ": ")
+	if a, b, c, d, n := readLead(&room); n == len(text)+2 {
+		*ls.slot(b, c, d) = lead{a, b, c, d, t}
+	}
 }

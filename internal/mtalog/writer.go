@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 )
 
 // Form is the look of a line's beginning.
@@ -152,7 +151,7 @@ func end(b []byte, start int) []byte {
 
 // appendClean appends s as Postfix logs a text from outside.
 func appendClean(b []byte, s string) []byte {
-	if printable(unsafe.Slice(unsafe.StringData(s), len(s))) {
+	if printable(s) {
 		return append(b, s...)
 	}
 	for i, r := range s {
