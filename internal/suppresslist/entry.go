@@ -93,20 +93,9 @@ func formatOf(fields map[string]string) Format {
 	return Plain
 }
 
-// emailOf finds the address among the fields.
-func emailOf(fields map[string]string) (string, bool) {
-	for name, value := range fields {
-		if columns[name] == "email" {
-			return value, true
-		}
-	}
-	return "", false
-}
-
 // entry makes sense of the fields of one.
 func (r *Reader) entry(fields map[string]string) (e Entry, err error) {
-	var ok bool
-	if e.Email, ok = emailOf(fields); !ok || e.Email == "" {
+	if e.Email, _ = first(fields, emailNames); e.Email == "" {
 		return e, errors.New("has no address")
 	}
 	e.Email = unmark(e.Email)
@@ -116,17 +105,14 @@ func (r *Reader) entry(fields map[string]string) (e Entry, err error) {
 			said = fields[name]
 		}
 	}
-	for name, value := range fields {
-		switch columns[name] {
-		case "text":
-			e.Text = unmark(value)
-		case "created":
-			e.Created, _ = moment(value) // unknown: now
-		case "expires":
-			if e.Expires, ok = moment(value); !ok && value != "" {
-				return e, errors.New("has an expiry that is no time; write 2026-03-14T09:26:53Z")
-			}
-		}
+	text, _ := first(fields, textNames)
+	e.Text = unmark(text)
+	created, _ := first(fields, createdNames)
+	e.Created, _ = moment(created) // unknown: now
+	expires, _ := first(fields, expiresNames)
+	var ok bool
+	if e.Expires, ok = moment(expires); !ok && expires != "" {
+		return e, errors.New("has an expiry that is no time; write 2026-03-14T09:26:53Z")
 	}
 	e.Reason, err = r.reason(fields, said, &e)
 	if code := fields["code"]; code != "" && !strings.HasPrefix(e.Text, code) {
@@ -198,8 +184,9 @@ var layouts = []string{
 	"2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly,
 }
 
-// moment reads a time in a common form, or a number of seconds, milliseconds
-// or nanoseconds since 1970.
+// moment reads a time in a common form, or a number of seconds, milliseconds,
+// microseconds or nanoseconds since 1970. None passes the year 9999, behind
+// which RFC 3339 cannot write it.
 func moment(s string) (time.Time, bool) {
 	if s == "" {
 		return time.Time{}, false
@@ -211,6 +198,8 @@ func moment(s string) (time.Time, bool) {
 			return time.Time{}, false
 		case len(whole) >= 18:
 			return time.Unix(0, n).UTC(), true
+		case len(whole) >= 15:
+			return time.UnixMicro(n).UTC(), true
 		case len(whole) >= 12:
 			return time.UnixMilli(n).UTC(), true
 		}
@@ -218,7 +207,8 @@ func moment(s string) (time.Time, bool) {
 	}
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), true
+			t = t.UTC()
+			return t, t.Year() >= 0 && t.Year() <= 9999
 		}
 	}
 	return time.Time{}, false

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -66,7 +68,7 @@ func (j *jsonRows) step() (map[string]string, error) {
 		if _, err := j.d.Token(); err != nil { // }
 			return nil, err
 		}
-		if _, ok := emailOf(j.own); !ok {
+		if _, ok := first(j.own, emailNames); !ok {
 			return nil, nil
 		}
 		j.n++
@@ -105,8 +107,8 @@ func (j *jsonRows) element() (map[string]string, error) {
 		object = map[string]any{"email": address}
 	}
 	fields := map[string]string{}
-	for name, value := range object {
-		fields[fold(name)] = plain(value)
+	for _, name := range slices.Sorted(maps.Keys(object)) { // of Email and email always the same
+		fields[fold(name)] = plain(object[name])
 	}
 	if _, says := fields["reason"]; !says && j.group != "" {
 		fields["reason"] = j.group

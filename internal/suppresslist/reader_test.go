@@ -120,6 +120,48 @@ func TestCallersWord(t *testing.T) {
 	}
 }
 
+// TestSeveralColumnsOfOneKind holds that of several fields that may hold the
+// same thing the one whose name says it best is read, each time.
+func TestSeveralColumnsOfOneKind(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		for range 40 {
+			if _, got, err := readAll(t, strings.NewReader(text), nil); err != nil || strings.Join(got, "\n") != want {
+				t.Fatalf("%s: %q, %v; want %q", text, got, err, want)
+			}
+		}
+	}
+	const want = "2 gone@reader.example manual 2026-03-01T13:30:00Z until 2126-03-01T00:00:00Z | left us"
+	f("date,mail,address,Email,text,description,created,expiry,expires\n"+
+		"2020-01-01,desk 3,1 Main Street,gone@reader.example,left us,a customer,2026-03-01T13:30:00Z,2027-01-01,2126-03-01\n", want)
+	f(`[{"address":"1 Main Street","mail":"desk 3","email":"gone@reader.example","text":"left us","details":"a customer","timestamp":1,`+
+		`"created":"2026-03-01T13:30:00Z","expiry":"2027-01-01","expires":"2126-03-01"}]`, "1"+want[1:])
+}
+
+// TestMoments holds that numbers are read by their size, and that no time
+// passes that an answer could not show.
+func TestMoments(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		got := "none"
+		if at, ok := moment(text); ok {
+			got = at.Format(time.RFC3339)
+		}
+		if got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+	f("1772371800", "2026-03-01T13:30:00Z")
+	f("1772371800000", "2026-03-01T13:30:00Z")
+	f("1772371800000000", "2026-03-01T13:30:00Z")
+	f("1772371800000000000", "2026-03-01T13:30:00Z")
+	f("99999999999999", "5138-11-16T09:46:39Z") // of milliseconds
+	f("99999999999", "5138-11-16T09:46:39Z")
+	f("999999999999999", "2001-09-09T01:46:39Z")
+	f("9999-12-31T23:59:59-01:00", "none")
+	f("-1", "none")
+}
+
 func TestNoList(t *testing.T) {
 	f := func(text string) {
 		t.Helper()

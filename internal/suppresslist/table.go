@@ -20,17 +20,27 @@ type table struct {
 	first []string // the first record when it is no header
 }
 
-// columns are the names that a column may have, folded, by what it holds.
-var columns = map[string]string{
-	"email": "email", "emailaddress": "email", "address": "email", "recipient": "email", "mail": "email", "recipientemail": "email",
-	"subscriberemail": "email", "contactemail": "email",
-	"reason": "reason", "type": "reason", "suppressionreason": "reason", "suppressiontype": "reason", "category": "reason", "event": "reason",
-	"list": "reason", "reasontext": "reasontext",
-	"error": "text", "text": "text", "smtperror": "text", "description": "text", "details": "text", "diagnosticcode": "text", "bouncereason": "text",
-	"created": "created", "createdat": "created", "createdon": "created", "createdtime": "created", "date": "created", "dateadded": "created",
-	"timestamp": "created", "lastupdatetime": "created", "lastupdated": "created", "addedat": "created", "suppressedat": "created", "time": "created",
-	"expires": "expires", "expiresat": "expires", "expiry": "expires",
-	"origin": "origin", "code": "code", "status": "status", "tags": "tags", "ip": "ip", "messageid": "messageid", "messageuuid": "messageuuid",
+// The names that a field may have, folded, by what it holds. Of several in one
+// entry the first that is not empty counts: a postal address may stand beside
+// that of the mailbox.
+var (
+	emailNames   = []string{"email", "emailaddress", "recipientemail", "subscriberemail", "contactemail", "recipient", "mail", "address"}
+	textNames    = []string{"error", "smtperror", "diagnosticcode", "bouncereason", "text", "description", "details"}
+	createdNames = []string{
+		"created", "createdat", "createdon", "createdtime", "suppressedat", "addedat", "dateadded", "timestamp", "lastupdatetime", "lastupdated", "date", "time",
+	}
+	expiresNames = []string{"expires", "expiresat", "expiry"}
+)
+
+// first finds a field by its names, and whether there is one at all.
+func first(fields map[string]string, names []string) (value string, ok bool) {
+	for _, n := range names {
+		v, there := fields[n]
+		if ok = ok || there; v != "" {
+			return v, true
+		}
+	}
+	return "", ok
 }
 
 // fold takes case, blanks and punctuation from the name of a field.
@@ -56,7 +66,7 @@ func newTable(in *bufio.Reader) (*table, error) {
 	for _, name := range head {
 		t.names = append(t.names, fold(name))
 	}
-	if slices.ContainsFunc(t.names, func(n string) bool { return columns[n] == "email" }) {
+	if slices.ContainsFunc(t.names, func(n string) bool { return slices.Contains(emailNames, n) }) {
 		return t, nil
 	}
 	at := slices.IndexFunc(head, func(s string) bool { return strings.Contains(s, "@") })
