@@ -28,13 +28,16 @@ func (t *Timestamp) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return fmt.Errorf("timestamp %q is neither RFC 3339 nor a number since 1970", clip(s, 40))
 	}
+	if y := at.UTC().Year(); y < 0 || y > 9999 { // could be written, and never read again
+		return fmt.Errorf("timestamp %q is out of range", clip(s, 40))
+	}
 	t.Time = at
 	return nil
 }
 
 func timeOf(n float64) (time.Time, error) {
 	switch {
-	case n < 0 || n > 9e18:
+	case !(n >= 0 && n <= 9e18): // NaN too
 		return time.Time{}, fmt.Errorf("timestamp %g is out of range", n)
 	case n < 1e11: // seconds until the year 5138
 		return time.UnixMicro(int64(n * 1e6)), nil

@@ -361,7 +361,7 @@ func TestTimestamp(t *testing.T) {
 	f(`1764000000123000000`, false)
 	f(`"1764000000"`, false)
 	var ts waypost.Timestamp
-	for _, bad := range []string{`"yesterday"`, `-5`, `{}`} {
+	for _, bad := range []string{`"yesterday"`, `-5`, `{}`, `"NaN"`, `"+Inf"`, `"9999-12-31T23:59:59-01:00"`, `"0000-01-01T00:00:00+01:00"`} {
 		if err := json.Unmarshal([]byte(bad), &ts); err == nil {
 			t.Errorf("%s passes as %v", bad, ts)
 		}

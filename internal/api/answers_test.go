@@ -127,6 +127,29 @@ func TestRefusalsOfObjectsThatAreThere(t *testing.T) {
 	}
 }
 
+// TestBadAgentOfAReport: what an agent says of itself in a wrong way costs no
+// event, and no other word of it.
+func TestBadAgentOfAReport(t *testing.T) {
+	w := newWorld(t)
+	p := w.provider("mta1", smtptest.Script{})
+	w.verified("example.com")
+	id := w.sendOne(`{"from":{"email":"x@example.com"},"textBody":"t","to":[{"email":"a@example.org"}],"ippool":"mta1"}`)
+	for i, agent := range []string{
+		`"postfix"`, `[]`, `7`, `null`, `{"id":"a1","version":3,"hostname":{"name":"mx"}}`, `{"id":"a1","reasons":"none","lagBytes":"12"}`,
+		`{"id":"a1","lastLineAt":"9999-12-31T23:59:59-01:00"}`, `{"id":"a1","lastLineAt":"now","position":1e30}`,
+	} {
+		r := w.want(200, "POST", "/api/v1/tpsp/custom-smtp/events", waypost.KeyIngestion,
+			fmt.Sprintf(`{"agent":%s,"events":[{"event_id":"e%d","message_id":%q,"event_type":"deferred"}]}`, agent, i, id))
+		if r["accepted"] != 1.0 {
+			t.Errorf("agent %s: %v", agent, r)
+		}
+		a := w.want(200, "GET", fmt.Sprintf("/api/v1/account/tpsp/%v/agent", p["id"]), waypost.KeyAccount, nil)
+		if strings.Contains(agent, `"a1"`) != (a["id"] == "a1") {
+			t.Errorf("agent %s is told as %v", agent, a)
+		}
+	}
+}
+
 // TestBadItemsOfAReport: an item with a value of the wrong kind is refused
 // alone, and the codes of a reply are read off its text when nothing else has
 // them.

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,8 +104,8 @@ func decodeReport(body []byte) (r waypost.Report, unread map[int]string, err err
 
 // rawReport is a report whose items are still to be read.
 type rawReport struct {
-	Agent waypost.ReportAgent `json:"agent"`
-	Items []json.RawMessage   `json:"events"`
+	Agent json.RawMessage   `json:"agent"`
+	Items []json.RawMessage `json:"events"`
 }
 
 // decodeItems reads a report of which some item has a value of the wrong kind,
@@ -115,7 +117,7 @@ func decodeItems(body []byte) (r waypost.Report, unread map[int]string, err erro
 	} else {
 		var parts rawReport
 		parts, err = decode[rawReport](body)
-		all, r.Agent = parts.Items, parts.Agent
+		all, r.Agent = parts.Items, readAgent(parts.Agent)
 	}
 	if err != nil {
 		return r, nil, err
@@ -127,6 +129,24 @@ func decodeItems(body []byte) (r waypost.Report, unread map[int]string, err erro
 		}
 	}
 	return r, unread, nil
+}
+
+// readAgent reads what an agent says of itself: a field of a kind that is not
+// its own is left out, and costs no event of the report.
+func readAgent(text []byte) (a waypost.ReportAgent) {
+	if len(text) == 0 || json.Unmarshal(text, &a) == nil {
+		return a
+	}
+	a = waypost.ReportAgent{}
+	var parts map[string]json.RawMessage
+	_ = json.Unmarshal(text, &parts) // what is no object says nothing
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		one, err := json.Marshal(map[string]json.RawMessage{name: parts[name]})
+		if next := a; err == nil && json.Unmarshal(one, &next) == nil {
+			a = next
+		}
+	}
+	return a
 }
 
 // unreadable says what is wrong with an item.
