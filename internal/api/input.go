@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -102,6 +103,14 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	}
 	*n = number(v)
 	return nil
+}
+
+// dated tells whether a time can stand in an answer: RFC 3339 knows years of
+// four digits, and a time that passes them in UTC would make every list that it
+// is in unreadable.
+func dated(t time.Time) bool {
+	y := t.UTC().Year()
+	return y >= 0 && y <= 9999
 }
 
 // describeBody puts the schema of a body into the document, for operations

@@ -98,7 +98,10 @@ func (a *API) createKey(ctx context.Context, in *raw) (APIKey, error) {
 	}
 	me := caller(ctx)
 	now := time.Now().Truncate(time.Millisecond)
-	k := waypost.APIKey{Kind: waypost.KeyAccount, Account: me.Account, Created: now, Scopes: me.Scopes, Networks: me.Networks}
+	k := waypost.APIKey{
+		Kind: waypost.KeyAccount, Account: me.Account, Created: now,
+		Scopes: me.Scopes, Networks: me.Networks, PerHour: me.PerHour, Expires: me.Expires,
+	}
 	prefix := "wpa"
 	switch req.Kind {
 	case "", "account":
@@ -152,9 +155,6 @@ func (r *APIKeyRequest) apply(k, me *waypost.APIKey, now time.Time) error {
 			return err
 		}
 	}
-	if len(me.Scopes) > 0 && (len(k.Scopes) == 0 || slices.ContainsFunc(k.Scopes, func(s string) bool { return !slices.Contains(me.Scopes, s) })) {
-		return denied("this key cannot give scopes that it does not have itself; it has " + strings.Join(me.Scopes, ", "))
-	}
 	if r.Networks != nil {
 		var err error
 		if k.Networks, err = networks(*r.Networks); err != nil {
@@ -167,19 +167,42 @@ func (r *APIKeyRequest) apply(k, me *waypost.APIKey, now time.Time) error {
 		}
 		k.PerHour = int(*n)
 	}
-	if r.Expires == nil {
-		return nil
-	}
-	if *r.Expires == "" {
+	if r.Expires != nil {
 		k.Expires = time.Time{}
-		return nil
+		if *r.Expires != "" {
+			at, err := time.Parse(time.RFC3339, *r.Expires)
+			if err != nil || !at.After(now) || !dated(at) {
+				return badField("expires", "must be a time to come, such as 2030-01-31T12:00:00Z; empty for never")
+			}
+			k.Expires = at.Truncate(time.Millisecond)
+		}
 	}
-	at, err := time.Parse(time.RFC3339, *r.Expires)
-	if err != nil || !at.After(now) {
-		return badField("expires", "must be a time to come, such as 2030-01-31T12:00:00Z; empty for never")
+	return within(k, me)
+}
+
+// within refuses a key that could do more than the one it was asked with: that
+// one would be no bound for who holds it.
+func within(k, me *waypost.APIKey) error {
+	switch {
+	case len(me.Scopes) > 0 && (len(k.Scopes) == 0 || slices.ContainsFunc(k.Scopes, func(s string) bool { return !slices.Contains(me.Scopes, s) })):
+		return denied("this key cannot give scopes that it does not have itself; it has " + strings.Join(me.Scopes, ", "))
+	case len(me.Networks) > 0 && (len(k.Networks) == 0 || slices.ContainsFunc(k.Networks, func(n string) bool { return !inside(n, me.Networks) })):
+		return denied("this key cannot give networks beyond its own; it may be used from " + strings.Join(me.Networks, ", "))
+	case me.PerHour > 0 && (k.PerHour == 0 || k.PerHour > me.PerHour):
+		return denied(fmt.Sprintf("this key cannot give more requests an hour than it has itself; it has %d", me.PerHour))
+	case !me.Expires.IsZero() && (k.Expires.IsZero() || k.Expires.After(me.Expires)):
+		return denied("this key cannot give a life beyond its own; it ends at " + me.Expires.UTC().Format(time.RFC3339))
 	}
-	k.Expires = at.Truncate(time.Millisecond)
 	return nil
+}
+
+// inside tells whether every address of a network is in one of others.
+func inside(network string, others []string) bool {
+	n, err := netip.ParsePrefix(network)
+	return err == nil && slices.ContainsFunc(others, func(other string) bool {
+		o, err := netip.ParsePrefix(other)
+		return err == nil && o.Bits() <= n.Bits() && o.Contains(n.Addr())
+	})
 }
 
 func scopes(given []string) ([]string, error) {

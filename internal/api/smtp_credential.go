@@ -55,6 +55,9 @@ func (a *API) createSMTPCredential(ctx context.Context, in *raw) (SMTPCredential
 		return SMTPCredential{}, err
 	}
 	me := caller(ctx)
+	if !opens(&me, scopeSend) { // what it makes could do what it may not
+		return SMTPCredential{}, denied("this key cannot make a credential that sends: it needs the scope " + scopeSend + " beside " + scopeManage)
+	}
 	name := strings.TrimSpace(req.Name)
 	if err := waypost.CheckSubmissionName(name); err != nil {
 		return SMTPCredential{}, badField("name", "%v", err)
@@ -74,6 +77,7 @@ func (a *API) createSMTPCredential(ctx context.Context, in *raw) (SMTPCredential
 	k := waypost.APIKey{
 		Kind: waypost.KeySubmission, Account: me.Account, SubAccount: me.SubAccount, Name: name,
 		Hash: secret.HashKey(plain), Hint: secret.Hint(plain), Created: time.Now().Truncate(time.Millisecond), Networks: me.Networks,
+		Expires: me.Expires,
 	}
 	if err := a.cfg.Store.CreateKey(ctx, &k); err != nil {
 		if errors.Is(err, store.ErrExists) {

@@ -157,9 +157,11 @@ func (a *API) createSubAccount(ctx context.Context, in *raw) (foundSubAccount, e
 		return foundSubAccount{}, err
 	}
 	now, plain := time.Now().Truncate(time.Millisecond), secret.NewKey("wps")
-	s := waypost.SubAccount{Account: caller(ctx).Account, Name: name, Created: now}
+	me := caller(ctx)
+	s := waypost.SubAccount{Account: me.Account, Name: name, Created: now}
 	key := waypost.APIKey{
 		Kind: waypost.KeySubAccount, Account: s.Account, Hash: secret.HashKey(plain), Hint: secret.Hint(plain), Created: now,
+		Scopes: me.Scopes, Networks: me.Networks, PerHour: me.PerHour, Expires: me.Expires, // a key gives no more than it has
 	}
 	if err := a.cfg.Store.CreateSubAccount(ctx, &s, &key); err != nil {
 		if errors.Is(err, store.ErrExists) {

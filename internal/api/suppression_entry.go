@@ -132,6 +132,9 @@ func newSuppression(ctx context.Context, n *NewSuppression, at string, now time.
 		if s.Expires = n.Expires.UTC().Truncate(time.Millisecond); !s.Expires.After(now) {
 			return s, badField(at+".expires", "lies in the past")
 		}
+		if !dated(s.Expires) {
+			return s, badField(at+".expires", "lies beyond the year 9999; leave it out for never")
+		}
 	}
 	return s, nil
 }
