@@ -100,6 +100,8 @@ const (
 	SourceAgent  Source = "agent"  // the agent beside the customer's mail server
 	SourceBounce Source = "bounce" // a DSN at the bounce processor
 	SourceTrack  Source = "track"  // an open, a click, an unsubscription
+
+	SourceSimulator Source = "simulator" // a simulated recipient (D-40): no mail left
 )
 
 // Event is one fact about one message at one time. Events are never changed.

@@ -72,7 +72,7 @@ type Message struct {
 	Variables   []byte    // customFields as JSON, nil without
 	Domain      int64     // sender domain, 0 when it has no verified return path
 	Pool        int64
-	Provider    int64 // chosen when accepted (D-16); 0 when the message was dropped before
+	Provider    int64 // chosen when accepted (D-16); 0 when the message was dropped before, or its recipient is simulated (D-40)
 	Mailbox     Mailbox
 	SubmittedAt time.Time
 	Groups      []string // tags of the call, kept here too so that every event can be counted under them

@@ -49,6 +49,7 @@ type settings struct {
 	OIDCOnly             bool            `name:"oidc-only" help:"Passwords open nothing; people log in through the issuer alone."`
 	AllowPrivateNetworks bool            `help:"Let providers be on loopback and private addresses."`
 	RetrySchedule        string          `help:"Pauses before each retry of a relay." default:"1h,2h,3h,4h,5h" placeholder:"LIST"`
+	SimulatorDomain      string          `help:"Domain whose recipients are simulated: test, deliver, hardbounce, softbounce and dropped; \"none\" for none." default:"playwithsendpost.io" placeholder:"DOMAIN"`
 	Roles                []string        `help:"What this node does: api, send, bounce, track, webhook, submission, dash, or all." default:"all"`
 	Sessions             int             `help:"SMTP sessions per provider." default:"20"`
 	RelayMemory          int             `help:"Memory for messages being relayed and their files, in MiB; large ones wait for room in it." default:"128"`
@@ -106,7 +107,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 			Issuer: s.OIDCIssuer, ClientID: s.OIDCClientID, ClientSecret: s.OIDCClientSecret, Name: s.OIDCName, Scopes: s.OIDCScopes,
 			CreateRole: s.OIDCCreateRole, Groups: s.OIDCGroups, GroupsClaim: s.OIDCGroupsClaim, Only: s.OIDCOnly,
 		},
-		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, Roles: s.Roles,
+		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, SimulatorDomain: s.SimulatorDomain, Roles: s.Roles,
 		Sessions: s.Sessions, RelayMemory: s.RelayMemory, Grace: s.Grace, Lease: s.Lease,
 		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},
 		Lines:     lines,

@@ -18,6 +18,7 @@ type Timeline struct {
 	Provider  int64           `json:"tpspId"`
 	Mailbox   string          `json:"mailboxCategory"`
 	State     string          `json:"state" enum:"waiting,unknown,sent,delivered,dropped,hardBounced,softBounced"`
+	Simulated bool            `json:"simulated,omitempty" doc:"the recipient is simulated: no mail leaves for it"`
 	Entries   []TimelineEntry `json:"entries"`
 	Waiting   *TimelineWait   `json:"waiting,omitempty"`
 }
@@ -28,7 +29,7 @@ type TimelineEntry struct {
 	Kind     string    `json:"kind" enum:"event,attempt,deferral,evidence"`
 	Type     int       `json:"type,omitempty"`
 	TypeName string    `json:"typeName,omitempty"`
-	Source   string    `json:"source" enum:"api,relay,agent,bounce,track"`
+	Source   string    `json:"source" enum:"api,relay,agent,bounce,track,simulator" doc:"whose word it is; simulator: a simulated recipient, no mail left"`
 	Code     int       `json:"smtpCode,omitempty"`
 	Enhanced string    `json:"enhancedCode,omitempty"`
 	Text     string    `json:"text,omitempty"`
@@ -97,6 +98,7 @@ func timelineView(t *store.Trail) Timeline {
 	}
 	for i := range t.Events {
 		e := &t.Events[i]
+		out.Simulated = out.Simulated || e.Source == waypost.SourceSimulator
 		kind := "event"
 		if e.Evidence {
 			kind = "evidence"

@@ -48,6 +48,9 @@ func (p *Prepared) prepareTracking(c *waypost.Content) {
 	}
 }
 
+// Tracks tells whether the content wants its opens and clicks tracked.
+func (p *Prepared) Tracks() (opens, clicks bool) { return p.tracking.opens, p.tracking.clicks }
+
 // unsubscribeURL is the recipient's own; empty without a site.
 func unsubscribeURL(m *waypost.Message, o *Options) string {
 	if o.Track == nil {

@@ -36,6 +36,7 @@ func eventChip(e *waypost.Event) chip {
 var sourceWords = map[waypost.Source]string{
 	waypost.SourceAPI: "Waypost, when it was accepted", waypost.SourceRelay: "the conversation with the provider",
 	waypost.SourceAgent: "the agent beside the mail server", waypost.SourceBounce: "a report that came back by mail", waypost.SourceTrack: "a request for a tracked address",
+	waypost.SourceSimulator: "a simulated recipient: no mail left this installation",
 }
 
 // dropWords say why a message was dropped.

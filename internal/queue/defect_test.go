@@ -14,7 +14,8 @@ import (
 // error, with the place where it happened.
 func TestComposedDefect(t *testing.T) {
 	m := waypost.Message{ID: waypost.NewUUID(time.Now()), Recipient: "ann@example.org", To: waypost.Address{Email: "ann@example.org"}}
-	_, err := composed(nil, &m, compose.Options{SenderDomain: "example.com"})
+	var p *compose.Prepared
+	_, err := guarded(func() (compose.Signed, error) { return p.Message(&m, compose.Options{SenderDomain: "example.com"}) })
 	if !errors.Is(err, errDefect) || !strings.Contains(err.Error(), "internal/compose") {
 		t.Errorf("%v", err)
 	}

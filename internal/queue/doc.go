@@ -11,6 +11,10 @@
 //	  waypost.Decide sent | retry at t | drop: a pure function of the attempt
 //	  ingest.Settle  queue row, event and counters in one transaction
 //
+// A message to a simulated recipient (D-40) goes the same way up to its
+// composed form, in the lane of no provider; simulate then stores its events in
+// the place of SMTP.
+//
 // # Promises
 //
 // A message accepted is relayed at least once or dropped with a reason. It is

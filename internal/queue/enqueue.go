@@ -260,8 +260,12 @@ func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Cont
 		m := waypost.Message{
 			ID: waypost.NewUUID(now), Account: content.Account, SubAccount: content.SubAccount,
 			Content: content.ID, Recipient: recipient, To: to, Cc: cc, Variables: variables,
-			Pool: pool.ID, Mailbox: q.mailboxes.of(recipient), SubmittedAt: now,
+			Pool: pool.ID, Mailbox: waypost.MailboxDefault, SubmittedAt: now,
 			Groups: content.Groups, OwnWebhook: content.Webhook != "",
+		}
+		simulated, here := waypost.Simulate(recipient, q.cfg.SimulatorDomain)
+		if !here {
+			m.Mailbox = q.mailboxes.of(recipient)
 		}
 		d := ingest.Draft{Message: m}
 		switch {
@@ -271,6 +275,10 @@ func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Cont
 			d.Message.To.Email = bounded(to.Email)
 		case domain == nil:
 			d.Drop, d.Text = waypost.DropNoReturnPath, waypost.TextNoReturnPath
+		case here && simulated == "":
+			d.Drop, d.Text = waypost.DropInvalid, fmt.Sprintf("no mail is sent to %s, which simulates recipients; those there are %s", q.cfg.SimulatorDomain, strings.Join(waypost.SimulatedNames(), ", "))
+		case here:
+			d.Message.Domain, d.Message.Provider = domain.ID, waypost.SimulatorProvider
 		default:
 			d.Message.Domain = domain.ID
 			d.Message.Provider = q.choose(ctx, pool, route.Target{Message: m.ID, Mailbox: m.Mailbox, Domain: domain.Name}, now)

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -52,6 +53,13 @@ func (q *Queue) Explain(ctx context.Context, sub *waypost.SubAccount, pool, from
 		return Explanation{}, err
 	}
 	now := time.Now()
+	if who, here := waypost.Simulate(recipient, q.cfg.SimulatorDomain); here {
+		why := fmt.Sprintf("%s simulates recipients: no mail leaves for it", q.cfg.SimulatorDomain)
+		if who == "" {
+			why += ", and it has none of this name"
+		}
+		return Explanation{Pool: p, Mailbox: waypost.MailboxDefault, Why: why}, nil
+	}
 	t := route.Target{Message: waypost.NewUUID(now), Mailbox: q.mailboxes.of(recipient), Domain: domainOf(from)}
 	out := Explanation{Pool: p, Mailbox: t.Mailbox, StandIn: standIn}
 	if out.Candidates, err = q.candidates(ctx, &p, t, now); err != nil {
@@ -68,6 +76,10 @@ func (q *Queue) ExplainMessage(ctx context.Context, trail *store.Trail) (Explana
 	m := &trail.Message
 	now := time.Now()
 	out := Explanation{Mailbox: m.Mailbox, Chosen: m.Provider}
+	if isSimulated(trail) {
+		out.Why = "the recipient is simulated: its events are made here, and no mail leaves for it"
+		return out, nil
+	}
 	if m.Pool == 0 {
 		out.Why = "the message was refused before a route was chosen"
 		return out, nil
@@ -104,6 +116,12 @@ func (q *Queue) ExplainMessage(ctx context.Context, trail *store.Trail) (Explana
 		out.NextSlot = time.Time{}
 	}
 	return out, nil
+}
+
+// isSimulated tells whether a message went, or goes, to a simulated recipient.
+func isSimulated(t *store.Trail) bool {
+	return t.Waiting != nil && t.Waiting.Lane.Provider == waypost.SimulatorProvider ||
+		slices.ContainsFunc(t.Events, func(e waypost.Event) bool { return e.Source == waypost.SourceSimulator })
 }
 
 func (q *Queue) candidates(ctx context.Context, p *waypost.Pool, t route.Target, now time.Time) ([]Candidate, error) {

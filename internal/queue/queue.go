@@ -29,6 +29,9 @@ type Config struct {
 	MX           MXResolver            // default: none, consumer domains alone are classified (D-17)
 	Track        *Tracking             // default: nothing is tracked (D-27)
 
+	SimulatorDomain string        // of simulated recipients (D-40), default: none
+	SimulatorPause  time.Duration // longest pause before a simulated open, default 5 seconds
+
 	Sessions      int           // SMTP sessions per provider, default 20
 	PerSession    int           // messages per session, default 500
 	InFlight      int           // messages in flight per provider, default 4 per session
@@ -60,6 +63,7 @@ func (c *Config) defaults() {
 	defTime(&c.Lease, 2*time.Minute)
 	defTime(&c.UnknownWindow, 2*time.Minute)
 	defTime(&c.Grace, 20*time.Second)
+	defTime(&c.SimulatorPause, 5*time.Second)
 	if c.RelayBytes <= 0 {
 		c.RelayBytes = 128 << 20
 	}

@@ -24,21 +24,17 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 		})
 		return
 	}
+	if r.provider.ID == waypost.SimulatorProvider {
+		q.simulate(ctx, r, c)
+		return
+	}
 	started := time.Now()
 	var trace smtp.Transaction
 	reply, err := q.send(ctx, r, c, &trace)
 	now := time.Now()
 
 	if unready, ok := errors.AsType[*notReady](err); ok {
-		r.breaker.release()
-		if unready.drop != "" {
-			q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Drop(ctx, c, unready.drop, err.Error(), now) })
-			return
-		}
-		if ctx.Err() == nil {
-			q.cfg.Log.WarnContext(ctx, "message cannot be prepared now; it waits", "message", c.Message.ID.String(), "error", err)
-		}
-		q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Postpone(ctx, c, now.Add(unready.wait)) })
+		q.unready(ctx, r, c, unready, now)
 		return
 	}
 	var failure *smtp.Error
@@ -91,44 +87,35 @@ type notReady struct {
 func (n *notReady) Error() string { return n.err.Error() }
 func (n *notReady) Unwrap() error { return n.err }
 
+// unready settles a message that could not be handed on.
+func (q *Queue) unready(ctx context.Context, r *relay, c *store.Claimable, unready *notReady, now time.Time) {
+	r.breaker.release()
+	if unready.drop != "" {
+		q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Drop(ctx, c, unready.drop, unready.Error(), now) })
+		return
+	}
+	if ctx.Err() == nil {
+		q.cfg.Log.WarnContext(ctx, "message cannot be prepared now; it waits", "message", c.Message.ID.String(), "error", unready)
+	}
+	q.settle(ctx, c, func(ctx context.Context) error { return q.cfg.Door.Postpone(ctx, c, now.Add(unready.wait)) })
+}
+
 // send composes the message and hands it to the provider, which trace records.
 // The error is a *notReady or an *smtp.Error.
 func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable, trace *smtp.Transaction) (smtp.Reply, error) {
-	soon := func(err error) error { return &notReady{wait: 5 * time.Second, err: err} }
 	if r.fault != nil {
 		return smtp.Reply{}, &notReady{wait: time.Minute, err: r.fault}
 	}
-	domain, err := q.domains.get(ctx, c.Message.Domain)
-	if errors.Is(err, store.ErrNotFound) {
-		return smtp.Reply{}, &notReady{drop: waypost.DropNoReturnPath, err: errors.New(waypost.TextNoReturnPath)} //nolint:staticcheck // the documented text
-	} else if err != nil {
-		return smtp.Reply{}, soon(err)
-	}
-	if null, err := q.nullMX(ctx, &c.Message); err != nil {
-		return smtp.Reply{}, soon(err)
-	} else if null {
-		return smtp.Reply{}, &notReady{drop: waypost.DropNullMX, err: errors.New(nullMXText(c.Message.Recipient))}
-	}
-	prepared, done, err := q.contents.get(ctx, c.Message.Content)
+	in, err := q.ingredients(ctx, &c.Message)
 	if err != nil {
-		return smtp.Reply{}, soon(err)
+		return smtp.Reply{}, err
 	}
-	defer done()
-	room, err := q.composing.take(ctx, prepared)
+	defer in.free()
+	signed, err := guarded(func() (compose.Signed, error) { return in.prepared.Message(&c.Message, in.options) })
 	if err != nil {
-		return smtp.Reply{}, soon(err)
+		return smtp.Reply{}, unmade(err)
 	}
-	defer room.free()
-	signed, err := composed(prepared, &c.Message, compose.Options{
-		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, Separator: q.cfg.Separator, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
-	})
-	if errors.Is(err, errDefect) {
-		return smtp.Reply{}, &notReady{wait: time.Hour, err: err}
-	}
-	if err != nil {
-		return smtp.Reply{}, &notReady{drop: waypost.DropUnrenderable, err: fmt.Errorf("render: %w", err)}
-	}
-	room.keep(signed.Own())
+	in.room.keep(signed.Own())
 	envelope := signed.Envelope()
 	return r.pool.Send(ctx, smtp.Envelope{
 		From: envelope.ReturnPath.String(), To: envelope.Recipient, SMTPUTF8: signed.EightBit(),
@@ -137,19 +124,68 @@ func (q *Queue) send(ctx context.Context, r *relay, c *store.Claimable, trace *s
 	}, signed.Pieces()...)
 }
 
+// ingredients are what a message is composed from, and the room to do it in.
+type ingredients struct {
+	prepared *compose.Prepared
+	options  compose.Options
+	room     *room
+	done     func()
+}
+
+func (in *ingredients) free() {
+	in.room.free()
+	in.done()
+}
+
+// ingredients gathers those of a message, to be freed by the caller. The error
+// is a *notReady.
+func (q *Queue) ingredients(ctx context.Context, m *waypost.Message) (*ingredients, error) {
+	soon := func(err error) error { return &notReady{wait: 5 * time.Second, err: err} }
+	domain, err := q.domains.get(ctx, m.Domain)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, &notReady{drop: waypost.DropNoReturnPath, err: errors.New(waypost.TextNoReturnPath)} //nolint:staticcheck // the documented text
+	} else if err != nil {
+		return nil, soon(err)
+	}
+	if null, err := q.nullMX(ctx, m); err != nil {
+		return nil, soon(err)
+	} else if null {
+		return nil, &notReady{drop: waypost.DropNullMX, err: errors.New(nullMXText(m.Recipient))}
+	}
+	in := &ingredients{options: compose.Options{
+		HeaderPrefix: q.cfg.HeaderPrefix, Signers: domain.signers, Separator: q.cfg.Separator, SenderDomain: domain.name, Track: q.cfg.Track.site(domain.track), Now: time.Now(),
+	}}
+	if in.prepared, in.done, err = q.contents.get(ctx, m.Content); err != nil {
+		return nil, soon(err)
+	}
+	if in.room, err = q.composing.take(ctx, in.prepared); err != nil {
+		in.done()
+		return nil, soon(err)
+	}
+	return in, nil
+}
+
 // errDefect is the cause when composing panicked.
 var errDefect = errors.New("BUG: composing it panicked")
 
-// composed makes the signed message. A panic is an error of this one message:
-// it would end the process with all mail in flight, and again after each start,
-// when the message is the first that is due.
-func composed(p *compose.Prepared, m *waypost.Message, o compose.Options) (signed compose.Signed, err error) {
+// guarded composes a message. A panic is an error of this one message: it would
+// end the process with all mail in flight, and again after each start, when the
+// message is the first that is due.
+func guarded[T any](compose func() (T, error)) (made T, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%w: %v\n%s", errDefect, v, debug.Stack())
 		}
 	}()
-	return p.Message(m, o)
+	return compose()
+}
+
+// unmade says what becomes of a message that cannot be composed.
+func unmade(err error) *notReady {
+	if errors.Is(err, errDefect) {
+		return &notReady{wait: time.Hour, err: err}
+	}
+	return &notReady{drop: waypost.DropUnrenderable, err: fmt.Errorf("render: %w", err)}
 }
 
 func (q *Queue) schedule(r *relay) waypost.RetrySchedule {

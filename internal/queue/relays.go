@@ -50,6 +50,9 @@ func (rs *relays) get(ctx context.Context, id int64) (*relay, error) {
 	if r != nil && r.fresh(time.Now()) {
 		return r, nil
 	}
+	if id == waypost.SimulatorProvider {
+		return rs.simulator(), nil
+	}
 	p, err := rs.cfg.Store.AnyProvider(ctx, id)
 	gone := errors.Is(err, store.ErrNotFound)
 	if err != nil && !gone {
@@ -79,6 +82,22 @@ func (rs *relays) get(ctx context.Context, id int64) (*relay, error) {
 	}
 	rs.all[id] = r
 	return r, nil
+}
+
+// simulator is the relay of simulated recipients: it has places for messages in
+// flight, and no sessions.
+func (rs *relays) simulator() *relay {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r := rs.all[waypost.SimulatorProvider]
+	if r == nil {
+		r = &relay{
+			provider: waypost.Provider{ID: waypost.SimulatorProvider, Name: "(simulator)"}, breaker: &breaker{}, places: rs.cfg.InFlight,
+			flying: map[waypost.Mailbox]int{}, dry: map[waypost.Mailbox]time.Time{},
+		}
+		rs.all[waypost.SimulatorProvider] = r
+	}
+	return r
 }
 
 // open makes the sessions of a relay.
@@ -211,7 +230,10 @@ func (r *relay) touch() {
 func (q *Queue) InFlight() (messages, providers int) {
 	q.relays.mu.Lock()
 	defer q.relays.mu.Unlock()
-	for _, r := range q.relays.all {
+	for id, r := range q.relays.all {
+		if id == waypost.SimulatorProvider {
+			continue
+		}
 		r.mu.Lock()
 		n := 0
 		for _, of := range r.flying {

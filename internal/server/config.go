@@ -51,7 +51,8 @@ type Config struct {
 
 	OIDC OIDC // how people log in to the dashboard, beside passwords
 
-	AllowPrivateNetworks bool // providers on loopback and private addresses (D-14)
+	AllowPrivateNetworks bool   // providers on loopback and private addresses (D-14)
+	SimulatorDomain      string // of simulated recipients (D-40); "" : waypost.SimulatorDomain, "none": there are none
 	RetrySchedule        waypost.RetrySchedule
 	Roles                []string      // of api, send, bounce, track, webhook, submission, dash; or all
 	Sessions             int           // SMTP sessions per provider, 0: 20
@@ -123,6 +124,11 @@ func (c *Config) Check() error {
 			bad = append(bad, fmt.Errorf("submission-domain: %q %w", c.SubmissionDomain, err))
 		}
 	}
+	if c.SimulatorDomain != "" && c.SimulatorDomain != noSimulator {
+		if err := waypost.CheckDomain(c.SimulatorDomain); err != nil {
+			bad = append(bad, fmt.Errorf("simulator-domain: %q %w; %q for none", c.SimulatorDomain, err, noSimulator))
+		}
+	}
 	if err := senderdomain.CheckSPF(c.SPF); err != nil {
 		bad = append(bad, fmt.Errorf("spf: %w", err))
 	}
@@ -164,6 +170,20 @@ func (c *Config) fill(httpAddr string) {
 		}
 		c.Log.Warn("bounce_host is not set: return paths of new domains point to a host derived from the public URL", "bounce_host", c.BounceHost)
 	}
+}
+
+// noSimulator is the setting for an installation without simulated recipients.
+const noSimulator = "none"
+
+// simulatorDomain is the domain of simulated recipients, "" without any.
+func (c *Config) simulatorDomain() string {
+	switch c.SimulatorDomain {
+	case "":
+		return waypost.SimulatorDomain
+	case noSimulator:
+		return ""
+	}
+	return c.SimulatorDomain
 }
 
 // publicHost is the host of the public URL.

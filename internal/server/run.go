@@ -137,7 +137,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	q := queue.New(queue.Config{
 		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
 		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, RelayBytes: int64(c.RelayMemory) << 20, Grace: c.Grace, Lease: c.Lease,
-		Track: trackingSite(c, keys), Separator: separator,
+		Track: trackingSite(c, keys), Separator: separator, SimulatorDomain: c.simulatorDomain(),
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
 	publicIP, _ := netip.ParseAddr(c.PublicIP) // checked; "" stays the zero one

@@ -11,7 +11,8 @@ import (
 // is in flight and is not touched.
 type Surgery interface {
 	// Lanes lists the lanes of an account that have messages, with their
-	// numbers, counted up to 100,000 each.
+	// numbers, counted up to 100,000 each. That of simulated recipients, which
+	// all accounts share, is left out.
 	Lanes(ctx context.Context, account int64) ([]LaneDepth, error)
 	// Waiting lists messages that wait, in the order of lane, due time and id.
 	Waiting(ctx context.Context, q WaitingQuery) ([]Queued, error)

@@ -11,7 +11,8 @@ import (
 )
 
 // laneDepths counts each lane that laneHeads finds. A provider is of one
-// account, and so are all messages of a lane: the first tells whose it is. A
+// account, and so are all messages of a lane: the first tells whose it is;
+// provider 0 has the simulated recipients of all accounts. A
 // held message is due at the end of its lease.
 const laneDepths = laneWalk + ` SELECT l.provider, l.mailbox, l.due, n.messages, n.unknown
 FROM lane l CROSS JOIN LATERAL (
@@ -19,7 +20,7 @@ FROM lane l CROSS JOIN LATERAL (
 ) a CROSS JOIN LATERAL (
   SELECT count(*) AS messages, count(*) FILTER (WHERE b.unknown) AS unknown
   FROM (SELECT q.unknown FROM queue q WHERE q.provider = l.provider AND q.mailbox = l.mailbox LIMIT 100000) b
-) n WHERE a.account = $1 ORDER BY l.provider, l.mailbox`
+) n WHERE a.account = $1 AND l.provider <> 0 ORDER BY l.provider, l.mailbox`
 
 // Lanes lists the lanes of an account.
 func (d *DB) Lanes(ctx context.Context, account int64) ([]store.LaneDepth, error) {

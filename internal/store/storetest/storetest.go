@@ -106,6 +106,7 @@ func Run(t *testing.T, e Engine) {
 		{"SettleLost", testSettleLost},
 		{"SettleProvider", testSettleProvider},
 		{"Lanes", testLanes},
+		{"SimulatorLane", testSimulatorLane},
 		{"Waiting", testWaiting},
 		{"RetryNow", testRetryNow},
 		{"Cancel", testCancel},

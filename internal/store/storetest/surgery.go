@@ -439,3 +439,52 @@ func testSurgeryProperty(t *testing.T, e Engine) {
 	})
 	f.recount()
 }
+
+// testSimulatorLane: messages to simulated recipients wait in the lane of
+// provider 0, get events in several steps without an attempt, and stand in no
+// account's lanes.
+func testSimulatorLane(t *testing.T, e Engine) {
+	f := newFixture(t, e)
+	own := f.lane
+	f.accept(1, f.now)
+	f.lane = waypost.Lane{Provider: waypost.SimulatorProvider, Mailbox: waypost.MailboxDefault}
+	m := f.accept(1, f.now)[0]
+	lanes, err := f.s.Lanes(t.Context(), f.account)
+	f.ok(err)
+	f.equal("lanes", lanes, []store.LaneDepth{{Lane: own, Messages: 1, Due: f.now}})
+	heads, err := f.s.LaneHeads(t.Context())
+	f.ok(err)
+	f.equal("lane heads", len(heads), 2)
+
+	step := func(next time.Time, types ...waypost.EventType) {
+		t.Helper()
+		c := f.claim(2).Entries
+		if len(c) != 1 || c[0].Message.ID != m.ID || c[0].Entry.Attempt != 0 {
+			t.Fatalf("claimed %+v", c)
+		}
+		s := store.Settlement{Entry: c[0].Entry, Message: c[0].Message, Retry: next}
+		for _, typ := range types {
+			ev := f.event(typ, &m, waypost.SourceSimulator)
+			if typ == waypost.CSOpen {
+				ev.Visit = &waypost.Visit{First: true}
+			}
+			s.Events = append(s.Events, ev)
+		}
+		f.ok(f.s.Settle(t.Context(), &s))
+	}
+	step(f.now.Add(3*time.Second), waypost.CSSent, waypost.CSDelivered)
+	f.equal("before it is due", len(f.claim(2).Entries), 0)
+	f.now = f.now.Add(3 * time.Second)
+	step(time.Time{}, waypost.CSOpen)
+	trail, err := f.s.Trail(t.Context(), f.account, m.ID)
+	f.ok(err)
+	var types []waypost.EventType
+	for i := range trail.Events {
+		types = append(types, trail.Events[i].Type)
+	}
+	f.equal("events", types, []waypost.EventType{waypost.CSProcessed, waypost.CSSent, waypost.CSDelivered, waypost.CSOpen})
+	if trail.Waiting != nil || len(trail.Attempts) > 0 || trail.Message.Provider != 0 {
+		t.Errorf("trail %+v", trail)
+	}
+	f.recount()
+}
