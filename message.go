@@ -98,6 +98,7 @@ func (m *Message) RecipientName() string {
 // goes; copied from the message, not stored with the event.
 type Facets struct {
 	Domain     int64
+	Pool       int64
 	Mailbox    Mailbox
 	Groups     []string
 	OwnWebhook bool
@@ -105,7 +106,7 @@ type Facets struct {
 
 // Facets gives those of the message's events.
 func (m *Message) Facets() Facets {
-	return Facets{Domain: m.Domain, Mailbox: m.Mailbox, Groups: m.Groups, OwnWebhook: m.OwnWebhook}
+	return Facets{Domain: m.Domain, Pool: m.Pool, Mailbox: m.Mailbox, Groups: m.Groups, OwnWebhook: m.OwnWebhook}
 }
 
 // Envelope is what SMTP carries around a message: MAIL FROM and RCPT TO

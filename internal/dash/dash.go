@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -46,7 +45,6 @@ type Dash struct {
 	guard    *guard
 	hashing  chan struct{} // bounds concurrent password hashing
 	attempts chan struct{} // and attempts to log in
-	owners   sync.Mutex    // held while a person may cease to be one
 	hub      *hub
 	lookouts *lookouts
 	subjects *subjects

@@ -1,6 +1,8 @@
 package dash
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
 	"github.com/waypost-mail/waypost/internal/track"
 )
@@ -224,4 +227,59 @@ func TestNetworkOf(t *testing.T) {
 			t.Errorf("from %s for %q: %s, want %s", c.remote, c.forwarded, got, c.want)
 		}
 	}
+}
+
+// TestLogoutBesideRequest: a request that was under way when the person logged
+// out does not bring the session back.
+func TestLogoutBesideRequest(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "waypost.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	d := New(Config{Store: s, Log: slog.New(slog.DiscardHandler)})
+	p := waypost.Person{Account: 1, Email: "a@example.com", Role: waypost.RoleOwner}
+	if err := s.CreatePerson(t.Context(), &p); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	v := d.visit(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login", nil))
+	v.now = v.now.Add(-2 * seenEvery)
+	if err := d.open(v, &p, byLink); err != nil {
+		t.Fatal(err)
+	}
+	request := func() *visit {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/events", nil)
+		r.AddCookie(w.Result().Cookies()[0])
+		return d.visit(httptest.NewRecorder(), r)
+	}
+	slow, logout := request(), request()
+	slow.r = slow.r.WithContext(context.WithValue(slow.ctx(), meanwhile{}, func() {
+		if err := d.identify(logout); err != nil {
+			t.Error(err)
+		}
+		if err := d.end(logout); err != nil {
+			t.Error(err)
+		}
+	}))
+	d.cfg.Store = interrupted{s}
+	if err := d.identify(slow); !errors.Is(err, errNobody) || slow.known() {
+		t.Errorf("the request that was overtaken by a logout goes on: %v", err)
+	}
+	if err := d.identify(request()); !errors.Is(err, errNobody) {
+		t.Errorf("after the logout the session is open: %v", err)
+	}
+}
+
+// meanwhile is the key of what a request's context lets happen between the
+// reading of a session and of its person.
+type meanwhile struct{}
+
+type interrupted struct{ store.Store }
+
+func (i interrupted) Person(ctx context.Context, id int64) (waypost.Person, error) {
+	if f, ok := ctx.Value(meanwhile{}).(func()); ok {
+		f()
+	}
+	return i.Store.Person(ctx, id)
 }

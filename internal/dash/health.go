@@ -57,7 +57,7 @@ type healthGroup struct {
 // checkWords are the names of checks that a word alone does not tell.
 var checkWords = map[string]string{
 	"bounceHost": "Bounce host", "bounceHostMX": "Bounce host (MX)", "bounceHostAddress": "Bounce host (address)", "bounceHostSPF": "Bounce host (SPF)",
-	"senderDomain": "Sender domain", "ptr": "Reverse name (PTR)", "keyFile": "Key file", "publicURL": "Public URL", "bounceProcessor": "Bounce processor",
+	"senderDomain": "Sender domain", "ptr": "Reverse name (PTR)", "keyFile": "Key file", "publicURL": "Public URL", "bounceProcessor": "Bounce processor", "singleSignOn": "Single sign-on",
 }
 
 // Title is the name of a check.

@@ -85,13 +85,48 @@ func (d *Dash) login(v *visit) error {
 	}
 	if !ok {
 		d.cfg.Log.WarnContext(v.ctx(), "login refused", "from", network)
+		if err := d.auditRefused(v, &p, network, email); err != nil {
+			return err
+		}
 		f.Message = "E-mail address or password is wrong."
 		return d.showLoginForm(v, http.StatusUnauthorized, f, next)
 	}
+	v.person = p
+	d.audit(v, "person.login", fmt.Sprintf("person %d", p.ID), "logged in with the password, from %s", network)
 	if err := d.open(v, &p, byPassword); err != nil {
 		return err
 	}
 	return v.redirect(next)
+}
+
+// auditRefused notes a wrong password, and whether the next attempts must wait:
+// there is no entry for those, so that guesses fill no log. What was typed is
+// not noted unless it is a person's address: people type passwords there.
+func (d *Dash) auditRefused(v *visit, p *waypost.Person, network, email string) error {
+	whose, object, account := "an address that nobody has here", "login", p.Account
+	if p.ID != 0 {
+		whose, object = p.Email, fmt.Sprintf("person %d", p.ID)
+	} else {
+		first, err := d.cfg.Store.FirstAccount(v.ctx())
+		if err != nil {
+			return fmt.Errorf("look for the account: %w", err)
+		}
+		account = first.ID
+	}
+	now := time.Now()
+	wait, err := d.guard.wait(v.ctx(), network, email, now)
+	if err != nil {
+		return err
+	}
+	// Who tried is known by the network alone.
+	v.person = waypost.Person{Account: account, Email: network}
+	if wait > 0 {
+		d.audit(v, "person.locked", object, "another wrong password for %s: nothing from there is looked at for %s", whose, spell(wait.Round(time.Second)))
+	} else {
+		d.audit(v, "person.refused", object, "wrong password for %s", whose)
+	}
+	v.person = waypost.Person{}
+	return nil
 }
 
 // attempt holds a password against its encoded form, unless a wait is due, and

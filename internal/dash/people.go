@@ -100,22 +100,10 @@ func (d *Dash) personOf(v *visit) (waypost.Person, error) {
 	return p, nil
 }
 
-// lastOwner tells whether the installation would be without an owner if the
-// person were none.
-func (d *Dash) lastOwner(v *visit, p *waypost.Person) (bool, error) {
-	if p.Role != waypost.RoleOwner {
-		return false, nil
-	}
-	all, err := d.cfg.Store.People(v.ctx(), v.account())
-	if err != nil {
-		return false, fmt.Errorf("list the people: %w", err)
-	}
-	for i := range all {
-		if all[i].ID != p.ID && all[i].Role == waypost.RoleOwner {
-			return false, nil
-		}
-	}
-	return true, nil
+// onlyOwner says that a person must stay what they are.
+func (d *Dash) onlyOwner(v *visit) error {
+	d.say(v, "bad", "This is the only owner; make another person one first.")
+	return v.redirect("/people")
 }
 
 func (d *Dash) changeRole(v *visit) error {
@@ -127,17 +115,10 @@ func (d *Dash) changeRole(v *visit) error {
 	if rank(role) == 0 {
 		return errNoPage
 	}
-	d.owners.Lock()
-	defer d.owners.Unlock()
-	last, err := d.lastOwner(v, &p)
-	if err != nil {
-		return err
-	}
-	if last && role != waypost.RoleOwner {
-		d.say(v, "bad", "This is the only owner; make another person one first.")
-		return v.redirect("/people")
-	}
 	_, err = d.cfg.Store.ChangePerson(v.ctx(), p.Account, p.ID, func(now *waypost.Person) error { now.Role = role; return nil })
+	if errors.Is(err, store.ErrLastOwner) {
+		return d.onlyOwner(v)
+	}
 	if err != nil {
 		return fmt.Errorf("store the role of person %d: %w", p.ID, err)
 	}
@@ -181,17 +162,11 @@ func (d *Dash) removePerson(v *visit) error {
 	if err != nil {
 		return err
 	}
-	d.owners.Lock()
-	defer d.owners.Unlock()
-	last, err := d.lastOwner(v, &p)
+	err = d.cfg.Store.DeletePerson(v.ctx(), v.account(), p.ID)
+	if errors.Is(err, store.ErrLastOwner) {
+		return d.onlyOwner(v)
+	}
 	if err != nil {
-		return err
-	}
-	if last {
-		d.say(v, "bad", "This is the only owner; make another person one first.")
-		return v.redirect("/people")
-	}
-	if err := d.cfg.Store.DeletePerson(v.ctx(), v.account(), p.ID); err != nil {
 		return fmt.Errorf("remove person %d: %w", p.ID, err)
 	}
 	d.audit(v, "person.delete", fmt.Sprintf("person %d", p.ID), "removed %s", p.Email)

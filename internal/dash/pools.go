@@ -115,7 +115,6 @@ type poolView struct {
 	Intended bar
 	Actual   bar
 	Seen     int    // messages that the actual shares are of
-	Cut      bool   // there were more in the day than are looked at
 	Lists    []list // of the strategies that have any
 	Used     []string
 }
@@ -161,12 +160,12 @@ func (d *Dash) pool(v *visit) error {
 	if page.Patience == 0 {
 		page.Patience = waypost.DefaultPatience
 	}
-	counts, seen, cut, err := d.lately(v, p.ID)
+	counts, seen, err := d.lately(v, p.ID)
 	if err != nil {
 		return err
 	}
 	page.Shares = intended(&p, names)
-	page.Seen, page.Cut = seen, cut
+	page.Seen = seen
 	page.Shares = actual(page.Shares, counts, seen, names)
 	page.Intended = drawBar("Intended shares", page.Shares, func(s *share) float64 { return s.Intended })
 	page.Actual = drawBar("Shares of the last 24 hours", page.Shares, func(s *share) float64 { return s.Actual })

@@ -82,24 +82,43 @@ func (d *Dash) open(v *visit, p *waypost.Person, by entrance) error {
 	_, _ = rand.Read(raw[:]) // documented never to fail
 	token := hex.EncodeToString(raw[:])
 	s := session{Person: p.ID, Created: v.now, Seen: v.now, Stamp: stamp(p), By: by}
-	if err := d.save(v, token, &s); err != nil {
+	data, ends, err := s.stored()
+	if err != nil {
 		return err
+	}
+	if err := d.cfg.Store.SaveSession(v.ctx(), sha256.Sum256([]byte(token)), data, ends); err != nil {
+		return fmt.Errorf("store a session: %w", err)
 	}
 	d.setCookie(v.w, token, int(s.life()/time.Second))
 	return nil
 }
 
-func (d *Dash) save(v *visit, token string, s *session) error {
+// stored is the session as it is stored, and its end.
+func (s *session) stored() ([]byte, time.Time, error) {
 	b, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("encode a session: %w", err)
+		return nil, time.Time{}, fmt.Errorf("encode a session: %w", err)
 	}
 	ends := s.Seen.Add(sessionIdle)
 	if last := s.Created.Add(s.life()); last.Before(ends) {
 		ends = last
 	}
-	if err := d.cfg.Store.SaveSession(v.ctx(), sha256.Sum256([]byte(token)), b, ends.Truncate(time.Millisecond)); err != nil {
-		return fmt.Errorf("store a session: %w", err)
+	return b, ends.Truncate(time.Millisecond), nil
+}
+
+// renew notes that the session is used. One that ended since it was read, by
+// a logout beside this request, stays so.
+func (d *Dash) renew(v *visit) error {
+	data, ends, err := v.session.stored()
+	if err != nil {
+		return err
+	}
+	err = d.cfg.Store.RenewSession(v.ctx(), sha256.Sum256([]byte(v.token)), data, ends)
+	if errors.Is(err, store.ErrNotFound) {
+		return errNobody
+	}
+	if err != nil {
+		return fmt.Errorf("renew a session: %w", err)
 	}
 	return nil
 }
@@ -140,8 +159,11 @@ func (d *Dash) identify(v *visit) error {
 	}
 	v.person, v.session, v.token = p, s, c.Value
 	if v.now.Sub(s.Seen) > seenEvery {
-		s.Seen = v.now
-		return d.save(v, c.Value, &s)
+		v.session.Seen = v.now
+		if err := d.renew(v); err != nil {
+			v.person = waypost.Person{}
+			return err
+		}
 	}
 	return nil
 }

@@ -63,31 +63,23 @@ func actual(shares []share, counts map[int64]int, seen int, names map[int64]stri
 	return shares
 }
 
-// mostLately bounds the messages that are looked at for actual shares.
-const mostLately = 5000
-
-// lately counts the messages of a pool by provider, among the newest of the
-// account of the last 24 hours; cut tells that there were more than those.
-func (d *Dash) lately(v *visit, pool int64) (counts map[int64]int, seen int, cut bool, err error) {
-	counts = map[int64]int{}
-	q := store.MessageQuery{Account: v.account(), From: v.now.Add(-24 * time.Hour), To: v.now.Add(time.Minute), Limit: 1000}
-	for read := 0; read < mostLately; {
-		page, err := d.cfg.Store.ListMessages(v.ctx(), q)
-		if err != nil {
-			return nil, 0, false, fmt.Errorf("list the messages of pool %d: %w", pool, err)
-		}
-		for i := range page {
-			if page[i].Pool == pool && page[i].Provider != 0 {
-				counts[page[i].Provider]++
-				seen++
-			}
-		}
-		if read += len(page); len(page) < q.Limit {
-			return counts, seen, false, nil
-		}
-		q.Before = page[len(page)-1].ID
+// lately counts the messages of a pool that each provider took in the present
+// hour and the 24 before it.
+func (d *Dash) lately(v *visit, pool int64) (counts map[int64]int, seen int, err error) {
+	rows, err := d.cfg.Store.Times(v.ctx(), store.TimeQuery{
+		Account: v.account(), Kind: store.TimedPool, From: v.now.Truncate(time.Hour).Add(-24 * time.Hour), To: v.now.Add(time.Minute), Keys: []int{int(pool)}, ByProvider: true,
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the counters of pool %d: %w", pool, err)
 	}
-	return counts, seen, true, nil
+	counts = map[int64]int{}
+	for _, r := range rows {
+		if r.Provider != 0 {
+			counts[r.Provider] += int(r.N)
+			seen += int(r.N)
+		}
+	}
+	return counts, seen, nil
 }
 
 // bar is shares as a picture.

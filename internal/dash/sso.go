@@ -286,24 +286,17 @@ func (d *Dash) makePerson(v *visit, id *sso.Identity, role waypost.Role) (waypos
 // followGroups gives a person the role that the issuer's groups say now; the
 // only owner stays one.
 func (d *Dash) followGroups(v *visit, p waypost.Person, role waypost.Role) (waypost.Person, error) {
-	d.owners.Lock()
-	defer d.owners.Unlock()
 	v.person = p
-	last, err := d.lastOwner(v, &p)
-	if err != nil {
-		return p, err
-	}
-	if last {
+	now, err := d.cfg.Store.ChangePerson(v.ctx(), p.Account, p.ID, func(now *waypost.Person) error { now.Role = role; return nil })
+	if errors.Is(err, store.ErrLastOwner) {
 		d.cfg.Log.WarnContext(v.ctx(), "the only owner stays one, whatever the groups say", "email", p.Email, "role", role)
 		return p, nil
 	}
-	id := p.ID
-	p, err = d.cfg.Store.ChangePerson(v.ctx(), p.Account, id, func(now *waypost.Person) error { now.Role = role; return nil })
 	if err != nil {
-		return p, fmt.Errorf("store the role of person %d: %w", id, err)
+		return p, fmt.Errorf("store the role of person %d: %w", p.ID, err)
 	}
 	d.audit(v, "person.role", fmt.Sprintf("person %d", p.ID), "%s is %s now, by the groups at %s", p.Email, role, d.ssoName())
-	return p, nil
+	return now, nil
 }
 
 // ssoLink is where the button of the login leads.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -26,9 +27,10 @@ const (
 )
 
 // nodeHealth looks at what belongs to this node alone.
-func nodeHealth(c *Config) func(context.Context) []api.HealthCheck {
+func nodeHealth(c *Config, names *net.Resolver) func(context.Context) []api.HealthCheck {
 	return func(ctx context.Context) []api.HealthCheck {
-		return []api.HealthCheck{keyFileHealth(c), diskHealth(c), clockHealth(), publicURLHealth(ctx, c), bounceProcessorHealth(c)}
+		out := []api.HealthCheck{keyFileHealth(c), diskHealth(c), clockHealth(), publicURLHealth(ctx, c), bounceProcessorHealth(c)}
+		return append(out, ssoHealth(ctx, c, names)...)
 	}
 }
 

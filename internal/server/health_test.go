@@ -25,7 +25,7 @@ func TestNodeHealth(t *testing.T) {
 	}
 	statusOf := func() map[string]string {
 		out := map[string]string{}
-		for _, h := range nodeHealth(c)(t.Context()) {
+		for _, h := range nodeHealth(c, nil)(t.Context()) {
 			out[h.Name] = h.Status
 			if h.Message == "" || (h.Remedy == "") != (h.Status == api.HealthOK || h.Status == api.HealthSkip) {
 				t.Errorf("%+v", h)

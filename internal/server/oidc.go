@@ -56,6 +56,9 @@ func (o *OIDC) check(allowPrivate bool) error {
 	return nil
 }
 
+// redirectURL is where the issuer sends browsers back to.
+func redirectURL(c *Config) string { return c.PublicURL + "/login/oidc/callback" }
+
 // signOn makes what logs people in through the issuer, nil without one.
 func signOn(c *Config, names *net.Resolver) (*dash.SSO, error) {
 	if c.OIDC.Issuer == "" {
@@ -66,7 +69,7 @@ func signOn(c *Config, names *net.Resolver) (*dash.SSO, error) {
 		return nil, fmt.Errorf("oidc-groups: %w", err)
 	}
 	settings := c.OIDC.client(c.AllowPrivateNetworks)
-	settings.RedirectURL, settings.Resolver = c.PublicURL+"/login/oidc/callback", names
+	settings.RedirectURL, settings.Resolver = redirectURL(c), names
 	return &dash.SSO{
 		Client: sso.New(settings), Name: c.OIDC.Name, Groups: groups, CreateRole: waypost.Role(c.OIDC.CreateRole), Only: c.OIDC.Only,
 	}, nil

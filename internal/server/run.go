@@ -155,7 +155,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	})
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
-		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
+		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c, names), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
 		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset, KeyPerHour: c.KeyPerHour, TrustedProxies: proxies,
 		Webhooks: sender, SubmissionDomain: c.SubmissionDomain, Geo: geo,
 	})

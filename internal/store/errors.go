@@ -8,6 +8,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrExists: a name that must be unique is taken.
 	ErrExists = errors.New("exists already")
+	// ErrLastOwner: nobody of the account would be an owner any more.
+	ErrLastOwner = errors.New("the only owner")
 	// ErrLost: the queue row is no longer the caller's; another worker, or
 	// another node, finished it or holds its lease.
 	ErrLost = errors.New("no longer held")

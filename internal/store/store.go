@@ -287,15 +287,18 @@ type StatRow struct {
 type People interface {
 	// CreatePerson stores a person. ErrExists when the address is taken.
 	CreatePerson(ctx context.Context, p *waypost.Person) error
-	// UpdatePerson stores everything but account, id and creation.
+	// UpdatePerson stores everything but account, id and creation, and does not
+	// look for other owners.
 	UpdatePerson(ctx context.Context, p *waypost.Person) error
 	// ChangePerson reads a person, lets change alter it and stores everything
 	// but account, id and creation, in one transaction: no other change comes
 	// between. It gives what was stored. change must not wait for anything, and
 	// may be called again when the transaction is tried again; when it fails,
-	// nothing is stored and its error is returned. ErrNotFound, or ErrExists
-	// when the new address is taken.
+	// nothing is stored and its error is returned. ErrNotFound, ErrExists when
+	// the new address is taken, or ErrLastOwner when the account's only owner
+	// would be one no more, whatever other nodes do at the same time.
 	ChangePerson(ctx context.Context, account, id int64, change func(*waypost.Person) error) (waypost.Person, error)
+	// DeletePerson removes a person. ErrNotFound, or ErrLastOwner.
 	DeletePerson(ctx context.Context, account, id int64) error
 	Person(ctx context.Context, id int64) (waypost.Person, error)
 	PersonByEmail(ctx context.Context, email string) (waypost.Person, error)
@@ -304,6 +307,9 @@ type People interface {
 
 	// SaveSession stores a session under the SHA-256 of its token, replacing.
 	SaveSession(ctx context.Context, token [32]byte, data []byte, expires time.Time) error
+	// RenewSession stores data and end of a session that is there; ErrNotFound
+	// when it has ended meanwhile, which it stays.
+	RenewSession(ctx context.Context, token [32]byte, data []byte, expires time.Time) error
 	// Session finds a live session; ErrNotFound.
 	Session(ctx context.Context, token [32]byte, now time.Time) ([]byte, error)
 	DeleteSession(ctx context.Context, token [32]byte) error

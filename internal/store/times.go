@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -31,6 +32,9 @@ const (
 	// TimedDepth is what waited at a minute, by account only: DepthMessages,
 	// DepthOverdue.
 	TimedDepth Timed = 6
+	// TimedPool counts messages that a provider took (StatSent) by hour and
+	// provider, not by sub-account: the id of the message's pool.
+	TimedPool Timed = 7
 )
 
 // The keys of TimedDepth.
@@ -54,13 +58,16 @@ type TimeQuery struct {
 	Provider   int64 // not looked at by TimedDepth
 	Kind       Timed
 	From, To   time.Time // steps that begin in [From, To); both are cut to whole minutes
+	Keys       []int     // only these
+	ByProvider bool      // a row for each provider, too
 }
 
 // TimeRow is one counter.
 type TimeRow struct {
-	At  time.Time // UTC, the beginning of the step
-	Key int
-	N   int64
+	At       time.Time // UTC, the beginning of the step
+	Provider int64     // 0 unless it was asked for
+	Key      int
+	N        int64
 }
 
 // TimeCount is a row that something counted moves.
@@ -114,6 +121,9 @@ func EventTimes(e *waypost.Event, count func(TimeCount)) {
 		}
 		if hour {
 			count(timeCount(TimedHour, e.At, e.SubAccount, e.Provider, int(s)))
+		}
+		if s == waypost.StatSent && e.Facets.Pool > 0 && e.Facets.Pool <= math.MaxInt32 { // what a key can be in every engine
+			count(timeCount(TimedPool, e.At, 0, e.Provider, int(e.Facets.Pool)))
 		}
 		if s == waypost.StatDelivered {
 			count(timeCount(TimedDelivery, e.At, e.SubAccount, e.Provider, waypost.DeliveryTimes.Bucket(e.At.Sub(e.Message.Time()))))

@@ -1,6 +1,7 @@
 package dash_test
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -39,4 +40,48 @@ func TestAuditLog(t *testing.T) {
 	if got := b.text("#e-from"); !strings.Contains(got, "Write a day") {
 		t.Errorf("a day that is none: %q", got)
 	}
+}
+
+// TestLoginsAreAudited: who logs in with a password, who gives a wrong one, and
+// when guesses are held up stands in the audit log; what was typed does not.
+func TestLoginsAreAudited(t *testing.T) {
+	h := open(t, seed.Empty)
+	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	login := func(email, password string, want int) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/login", strings.NewReader(url.Values{"email": {email}, "password": {password}}.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		resp, err := browser.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Fatalf("login of %s: %s", email, resp.Status)
+		}
+	}
+	login("a secret typed here", "x", http.StatusUnauthorized)
+	for range 4 {
+		login("otto@example.com", "a wrong password", http.StatusUnauthorized)
+	}
+	login("otto@example.com", "the fifth wrong one", http.StatusUnauthorized)
+	b := newTab(t, h)
+	b.login(seed.Email)
+	for q, want := range map[string]string{
+		"did=person.login":                   "logged in with the password, from 127.0.0.1",
+		"did=person.refused&what=login":      "wrong password for an address that nobody has here",
+		"did=person.refused&q=otto":          "wrong password for otto@example.com",
+		"did=person.locked&who=127.0.0.1":    "another wrong password for otto@example.com: nothing from there is looked at for",
+		"did=person.locked&q=otto%40example": "person.locked",
+	} {
+		b.open("/audit?" + q)
+		if got := b.text("table.list tbody"); !strings.Contains(got, want) {
+			t.Errorf("/audit?%s shows %q", q, got)
+		}
+	}
+	b.open("/audit?q=secret")
+	b.sees("No entry fits these filters")
 }

@@ -46,6 +46,9 @@ type Issuer struct {
 	Description func(d map[string]any)                            // changes what discovery answers
 	Token       func(w http.ResponseWriter, r *http.Request) bool // answers in the token endpoint's place when it gives true
 	Groups      []string                                          // of whoever logs in
+	Page        func(w http.ResponseWriter, r *http.Request) bool // answers in the login page's place when it gives true
+	Redirect    string                                            // that is registered; "" : any
+	Away        time.Duration                                     // by which the issuer's clock is ahead
 	Exchanged   int                                               // codes that were taken
 	Described   int                                               // times that discovery was asked
 
@@ -108,6 +111,9 @@ func (i *Issuer) describe(w http.ResponseWriter, _ *http.Request) {
 	if i.Description != nil {
 		i.Description(d)
 	}
+	if i.Away != 0 {
+		w.Header().Set("Date", time.Now().Add(i.Away).UTC().Format(http.TimeFormat))
+	}
 	answer(w, http.StatusOK, d)
 }
 
@@ -131,6 +137,21 @@ var loginPage = template.Must(template.New("login").Parse(`<!doctype html><title
 <form method="post" action="/authorize?{{.}}"><input id="who" name="email" type="email"><button id="in">Log in</button></form>`))
 
 func (i *Issuer) page(w http.ResponseWriter, r *http.Request) {
+	i.Lock()
+	registered, page := i.Redirect, i.Page
+	i.Unlock()
+	if page != nil && page(w, r) {
+		return
+	}
+	q := r.URL.Query()
+	if registered != "" && q.Get("redirect_uri") != registered {
+		http.Error(w, "this redirect URL is not registered", http.StatusBadRequest)
+		return
+	}
+	if q.Get("prompt") == "none" { // nobody is logged in here
+		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"error": {"login_required"}, "state": {q.Get("state")}}.Encode(), http.StatusFound)
+		return
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = loginPage.Execute(w, template.URL(r.URL.RawQuery)) //nolint:gosec // a test's page, of its own query
 }

@@ -26,8 +26,8 @@ func (c *Scene) somebody() (string, waypost.Mailbox) {
 
 func (c *Scene) content(subject string, at time.Time) waypost.Content {
 	return waypost.Content{
-		ID: waypost.NewUUID(at), Account: c.Account.ID, SubAccount: c.Sub.ID, Subject: subject,
-		From: waypost.Address{Name: "Acme Shop", Email: "orders@" + c.Domains[0].Name},
+		ID: waypost.NewUUID(at), Account: c.Account.ID, SubAccount: c.Sub.ID, Subject: subject, Groups: c.groups,
+		From: waypost.Address{Name: "Acme Shop", Email: orElse(c.from, "orders@"+c.Domains[0].Name)},
 		HTML: `<html><body style="font-family:sans-serif;background:#f4f4f7;padding:24px"><div style="max-width:520px;margin:auto;background:#fff;border-radius:8px;padding:24px"><h1 style="font-size:20px;color:#223">Thank you for your order</h1><p>Hello {{name}},</p><p>your parcel left our warehouse this morning. It should arrive within two days.</p><p><a href="https://acme-shop.example/orders/1" style="background:#2457d6;color:#fff;padding:10px 18px;border-radius:6px;text-decoration:none">See your order</a></p><p style="color:#778;font-size:12px">Acme Shop, 1 Example Street, <a href="https://acme-shop.example/terms" data-notrack>terms</a></p></div></body></html>`,
 		Text: "Thank you for your order\n\nHello {{name}},\n\nyour parcel left our warehouse this morning.\nIt should arrive within two days.\n\nSee your order: https://acme-shop.example/orders/1\n",
 	}
@@ -36,10 +36,16 @@ func (c *Scene) content(subject string, at time.Time) waypost.Content {
 // message makes a message of a content.
 func (c *Scene) message(content *waypost.Content, provider int, at time.Time) waypost.Message {
 	to, box := c.somebody()
+	pool := c.Pools[provider].ID
+	for _, m := range c.shared.Members {
+		if m.Provider == c.Providers[provider].ID {
+			pool = c.shared.ID
+		}
+	}
 	return waypost.Message{
 		ID: waypost.NewUUID(at), Account: c.Account.ID, SubAccount: c.Sub.ID, Content: content.ID, Recipient: to, To: waypost.Address{Email: to},
-		Domain: c.Domains[0].ID, Pool: c.Pools[provider].ID, Provider: c.Providers[provider].ID, Mailbox: box, SubmittedAt: at.Truncate(time.Millisecond),
-		Variables: []byte(`{"name":"` + firstNames[c.dice.IntN(len(firstNames))] + `"}`),
+		Domain: c.Domains[0].ID, Pool: pool, Provider: c.Providers[provider].ID, Mailbox: box, SubmittedAt: at.Truncate(time.Millisecond),
+		Variables: []byte(`{"name":"` + firstNames[c.dice.IntN(len(firstNames))] + `"}`), Groups: content.Groups,
 	}
 }
 
@@ -102,6 +108,12 @@ func (c *Scene) history(perDay int, shares [5]int) {
 
 // batch accepts messages of a day that have their whole life behind them.
 func (c *Scene) batch(n int, day time.Time, shares [5]int) {
+	a := c.call(n, day, shares)
+	c.do("history", func() error { return c.s.Accept(c.ctx, &a) })
+}
+
+// call makes the messages of a batch.
+func (c *Scene) call(n int, day time.Time, shares [5]int) store.Acceptance {
 	content := c.content(fmt.Sprintf(subjects[c.dice.IntN(len(subjects))], 10_000+c.dice.IntN(90_000)), day.UTC().Truncate(24*time.Hour).Add(-3*time.Hour))
 	a := store.Acceptance{Content: content}
 	for range n {
@@ -136,7 +148,7 @@ func (c *Scene) batch(n int, day time.Time, shares [5]int) {
 			c.Messages[t.String()] = m.ID
 		}
 	}
-	c.do("history", func() error { return c.s.Accept(c.ctx, &a) })
+	return a
 }
 
 // hour relays messages in the last hour through the queue, so that limits and

@@ -39,7 +39,12 @@ type Scene struct {
 	dice *rand.Rand
 	// delivered counts what history delivered.
 	delivered int
-	err       error
+	// from and groups are those of the next contents: the sender is "" for the
+	// usual one.
+	from   string
+	groups []string
+	shared waypost.Pool // by which its members relay what is yet to be relayed
+	err    error
 }
 
 func begin(ctx context.Context, s store.Store, now time.Time) *Scene {
@@ -86,6 +91,7 @@ func Busy(ctx context.Context, s store.Store, now time.Time, perDay int) (*Scene
 	}
 	c.do("default pool", func() error { return s.SetDefaultPool(ctx, c.Account.ID, c.Sub.ID, c.Pools[0].ID) })
 	c.history(perDay, [5]int{944, 21, 9, 6, 20})
+	c.sharedPool()
 	c.day([]int{0, 1, 2})
 	c.hour(220, []int{0, 0, 1, 2})
 	for minute := 60; minute >= 0; minute -= 15 {

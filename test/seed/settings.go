@@ -7,15 +7,20 @@ import (
 	"github.com/waypost-mail/waypost"
 )
 
-// settings makes what people set up beside providers and domains: a pool of
-// several members, a webhook, suppressed addresses, a template.
-func (c *Scene) settings() {
+// sharedPool makes a pool of two providers, by which they relay from then on.
+func (c *Scene) sharedPool() {
 	pool := waypost.Pool{
 		Account: c.Account.ID, Name: "Transactional", Strategy: waypost.StrategyVolumePercentage, Failover: true, Overflow: c.Pools[len(c.Pools)-1].ID, Created: c.now,
 		Members:  []waypost.PoolMember{{Provider: c.Providers[0].ID, Weight: 60}, {Provider: c.Providers[1].ID, Weight: 40}},
 		Metadata: fmt.Sprintf(`{"TPSP_%d":"60","TPSP_%d":"40"}`, c.Providers[0].ID, c.Providers[1].ID),
 	}
 	c.do("pool", func() error { return c.s.CreatePool(c.ctx, &pool) })
+	c.shared = pool
+}
+
+// settings makes what people set up beside providers, pools and domains: a
+// webhook, suppressed addresses, a template.
+func (c *Scene) settings() {
 	hook := waypost.Webhook{
 		Account: c.Account.ID, UUID: waypost.NewUUID(c.now), URL: "https://shop.acme.example/hooks/mail", Enabled: true, State: waypost.WebhookActive, Created: c.now,
 		Wants: waypost.WantDelivered | waypost.WantHardBounced | waypost.WantSoftBounced | waypost.WantOpened | waypost.WantClicked | waypost.WantSent,
@@ -41,4 +46,11 @@ func (c *Scene) settings() {
 			Text: "Thank you, {{name}}!\nYour order {{order.number}} is on its way.\n",
 		})
 	})
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
 }

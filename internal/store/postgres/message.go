@@ -35,10 +35,10 @@ func list[T any](ctx context.Context, d *DB, act string, scan pgx.RowToFunc[T], 
 }
 
 const messageColumns = `m.id, m.account, m.sub_account, m.content, m.recipient, m.to_name, m.to_email, m.cc, m.variables,
-m.pool, m.provider, m.submitted, ` + facetColumns
+m.provider, m.submitted, ` + facetColumns
 
 // facetColumns are what the events of a message are counted under.
-const facetColumns = `m.domain, m.mailbox, m.groups, m.own_webhook`
+const facetColumns = `m.domain, m.pool, m.mailbox, m.groups, m.own_webhook`
 
 // facetRow is where a row of facetColumns is read to.
 type facetRow struct {
@@ -47,7 +47,7 @@ type facetRow struct {
 }
 
 func (r *facetRow) dest() []any {
-	return []any{&r.f.Domain, (*int16)(&r.f.Mailbox), &r.groups, &r.f.OwnWebhook}
+	return []any{&r.f.Domain, &r.f.Pool, (*int16)(&r.f.Mailbox), &r.groups, &r.f.OwnWebhook}
 }
 
 // value are the facets of the row read last.
@@ -70,7 +70,7 @@ func (r *messageRow) dest() []any {
 	m := &r.m
 	return append([]any{
 		into(&m.ID), &m.Account, &m.SubAccount, into(&m.Content), &m.Recipient, &m.To.Name, &r.to, &r.cc, &m.Variables,
-		&m.Pool, &m.Provider, &r.submitted,
+		&m.Provider, &r.submitted,
 	}, r.facets.dest()...)
 }
 
@@ -83,7 +83,7 @@ func (r *messageRow) value() (waypost.Message, error) {
 	}
 	m.SubmittedAt = moment(r.submitted)
 	f, err := r.facets.value()
-	m.Domain, m.Mailbox, m.Groups, m.OwnWebhook = f.Domain, f.Mailbox, f.Groups, f.OwnWebhook
+	m.Domain, m.Pool, m.Mailbox, m.Groups, m.OwnWebhook = f.Domain, f.Pool, f.Mailbox, f.Groups, f.OwnWebhook
 	m.Cc = nil
 	return m, errors.Join(err, store.DecodeJSON(r.cc, &m.Cc))
 }

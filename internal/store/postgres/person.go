@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 )
 
 const personColumns = `id, account, email, name, role, password, created, last_login`
@@ -34,20 +35,19 @@ WHERE id = $1 AND account = $2`, p.ID, p.Account, clean(p.Email), clean(p.Name),
 		millis(p.LastLogin))
 }
 
-// ChangePerson changes a person under the lock of its row.
+// ChangePerson changes a person under the lock of the account's people.
 func (d *DB) ChangePerson(ctx context.Context, account, id int64, change func(*waypost.Person) error) (waypost.Person, error) {
 	var out waypost.Person
 	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT `+personColumns+` FROM person WHERE id = $1 AND account = $2 FOR UPDATE`, id, account)
-		if err != nil {
-			return err
-		}
-		p, err := pgx.CollectExactlyOneRow(rows, scanPerson)
+		p, err := lockPerson(ctx, tx, account, id)
 		if err != nil {
 			return err
 		}
 		kept := p
 		if err := change(&p); err != nil {
+			return err
+		}
+		if err := keepOwner(ctx, tx, &kept, p.Role); err != nil {
 			return err
 		}
 		p.ID, p.Account, p.Created = kept.ID, kept.Account, kept.Created
@@ -64,7 +64,47 @@ func (d *DB) ChangePerson(ctx context.Context, account, id int64, change func(*w
 
 // DeletePerson deletes a person of an account.
 func (d *DB) DeletePerson(ctx context.Context, account, id int64) error {
-	return d.change(ctx, fmt.Sprintf("delete person %d", id), `DELETE FROM person WHERE id = $1 AND account = $2`, id, account)
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		p, err := lockPerson(ctx, tx, account, id)
+		if err != nil {
+			return err
+		}
+		if err := keepOwner(ctx, tx, &p, ""); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM person WHERE id = $1 AND account = $2`, id, account)
+		return err
+	})
+	return wrap(ctx, fmt.Sprintf("delete person %d", id), err)
+}
+
+// lockPerson reads a person and keeps everybody else from changing people of
+// the account until the transaction ends: of two owners who make each other
+// something else at the same time on two nodes, one stays.
+func lockPerson(ctx context.Context, tx pgx.Tx, account, id int64) (waypost.Person, error) {
+	if _, err := tx.Exec(ctx, `SELECT id FROM account WHERE id = $1 FOR UPDATE`, account); err != nil {
+		return waypost.Person{}, err
+	}
+	rows, err := tx.Query(ctx, `SELECT `+personColumns+` FROM person WHERE id = $1 AND account = $2 FOR UPDATE`, id, account)
+	if err != nil {
+		return waypost.Person{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanPerson)
+}
+
+// keepOwner fails when p is the only owner of its account and would have
+// another role, or none.
+func keepOwner(ctx context.Context, tx pgx.Tx, p *waypost.Person, role waypost.Role) error {
+	if p.Role != waypost.RoleOwner || role == waypost.RoleOwner {
+		return nil
+	}
+	var others bool
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM person WHERE account = $1 AND role = $2 AND id <> $3)`,
+		p.Account, string(waypost.RoleOwner), p.ID).Scan(&others)
+	if err == nil && !others {
+		err = store.ErrLastOwner
+	}
+	return err
 }
 
 // Person finds a person.
@@ -90,6 +130,14 @@ func (d *DB) SaveSession(ctx context.Context, token [32]byte, data []byte, expir
 	_, err := d.pool.Exec(ctx, `INSERT INTO session (token, data, expires) VALUES ($1, $2, $3)
 ON CONFLICT (token) DO UPDATE SET data = excluded.data, expires = excluded.expires`, token[:], data, millis(expires))
 	return wrap(ctx, "save a session", err)
+}
+
+// RenewSession stores data and end of a session that is there.
+func (d *DB) RenewSession(ctx context.Context, token [32]byte, data []byte, expires time.Time) error {
+	if data == nil {
+		data = []byte{}
+	}
+	return d.change(ctx, "renew a session", `UPDATE session SET data = $2, expires = $3 WHERE token = $1`, token[:], data, millis(expires))
 }
 
 // Session finds a live session.

@@ -66,16 +66,23 @@ func (d *DB) Times(ctx context.Context, q store.TimeQuery) ([]store.TimeRow, err
 	if q.Provider != 0 && q.Kind != store.TimedDepth {
 		f.and("provider = ?", q.Provider)
 	}
+	if len(q.Keys) > 0 {
+		f.and("key = ANY(?::int[])", q.Keys)
+	}
+	provider := `0::bigint`
+	if q.ByProvider {
+		provider = `provider`
+	}
 	having := ` HAVING sum(n) <> 0`
 	if q.Kind == store.TimedDepth { // that nothing waited is known, too
 		having = ``
 	}
 	return list(ctx, d, "read counters by time", func(row pgx.CollectableRow) (r store.TimeRow, err error) {
 		var minute int64
-		err = row.Scan(&minute, &r.Key, &r.N)
+		err = row.Scan(&minute, &r.Provider, &r.Key, &r.N)
 		r.At = time.Unix(60*minute, 0).UTC()
 		return r, err
-	}, `SELECT minute, key, sum(n)::bigint FROM stat_time`+f.where()+` GROUP BY minute, key`+having+` ORDER BY minute, key`, f.args...)
+	}, `SELECT minute, `+provider+`, key, sum(n)::bigint FROM stat_time`+f.where()+` GROUP BY 1, 2, 3`+having+` ORDER BY 1, 2, 3`, f.args...)
 }
 
 // What waited has no slots: it is the same whoever looks.
@@ -104,7 +111,7 @@ func (d *DB) SampleDepth(ctx context.Context, now time.Time) error {
 }
 
 const pruneTimes = `DELETE FROM stat_time t USING (
-  SELECT r.ctid FROM account a CROSS JOIN (VALUES (1, $1::int), (2, $2::int), (3, $2), (4, $2), (5, $2), (6, $1)) AS k(kind, before)
+  SELECT r.ctid FROM account a CROSS JOIN (VALUES (1, $1::int), (2, $2::int), (3, $2), (4, $2), (5, $2), (6, $1), (7, $2)) AS k(kind, before)
   CROSS JOIN LATERAL (SELECT s.ctid FROM stat_time s WHERE s.account = a.id AND s.kind = k.kind AND s.minute < k.before LIMIT $3) r
   LIMIT $3
 ) old WHERE t.ctid = old.ctid`

@@ -36,19 +36,15 @@ func (t *tx) updatePerson(p *waypost.Person) error {
 func (d *DB) ChangePerson(ctx context.Context, account, id int64, change func(*waypost.Person) error) (waypost.Person, error) {
 	var out waypost.Person
 	err := d.do(ctx, fmt.Sprintf("change person %d", id), 0, func(tx *tx) error {
-		rows, err := tx.rows(selectPerson+" WHERE id = $1 AND account = $2", id, account)
+		p, err := tx.person(account, id)
 		if err != nil {
 			return err
 		}
-		all, err := collect(rows, "read a person", scanPerson)
-		if err != nil {
-			return err
-		}
-		if len(all) == 0 {
-			return store.ErrNotFound
-		}
-		kept, p := all[0], all[0]
+		kept := p
 		if err := change(&p); err != nil {
+			return err
+		}
+		if err := tx.keepOwner(&kept, p.Role); err != nil {
 			return err
 		}
 		p.ID, p.Account, p.Created = kept.ID, kept.Account, kept.Created
@@ -64,8 +60,46 @@ func (d *DB) ChangePerson(ctx context.Context, account, id int64, change func(*w
 // DeletePerson implements [store.People].
 func (d *DB) DeletePerson(ctx context.Context, account, id int64) error {
 	return d.do(ctx, fmt.Sprintf("delete person %d", id), 0, func(tx *tx) error {
+		p, err := tx.person(account, id)
+		if err != nil {
+			return err
+		}
+		if err := tx.keepOwner(&p, ""); err != nil {
+			return err
+		}
 		return found(tx.exec("DELETE FROM person WHERE id = $1 AND account = $2", id, account))
 	})
+}
+
+func (t *tx) person(account, id int64) (waypost.Person, error) {
+	rows, err := t.rows(selectPerson+" WHERE id = $1 AND account = $2", id, account)
+	if err != nil {
+		return waypost.Person{}, err
+	}
+	all, err := collect(rows, "read a person", scanPerson)
+	if err != nil {
+		return waypost.Person{}, err
+	}
+	if len(all) == 0 {
+		return waypost.Person{}, store.ErrNotFound
+	}
+	return all[0], nil
+}
+
+// keepOwner fails when p is the only owner of its account and would have
+// another role, or none.
+func (t *tx) keepOwner(p *waypost.Person, role waypost.Role) error {
+	if p.Role != waypost.RoleOwner || role == waypost.RoleOwner {
+		return nil
+	}
+	rows, err := t.rows(selectPerson+" WHERE account = $1 AND role = $2 AND id <> $3 LIMIT 1", p.Account, string(waypost.RoleOwner), p.ID)
+	if err != nil {
+		return err
+	}
+	if others, err := collect(rows, "look for other owners", scanPerson); err != nil || len(others) > 0 {
+		return err
+	}
+	return store.ErrLastOwner
 }
 
 const selectPerson = "SELECT id, account, email, name, role, password, created, last_login FROM person"
@@ -100,6 +134,16 @@ func (d *DB) SaveSession(ctx context.Context, token [32]byte, data []byte, expir
 	return d.do(ctx, "save a session", len(data), func(tx *tx) error {
 		_, err := tx.exec("INSERT OR REPLACE INTO session (token, data, expires) VALUES ($1, $2, $3)", token[:], data, millis(expires))
 		return err
+	})
+}
+
+// RenewSession implements [store.People].
+func (d *DB) RenewSession(ctx context.Context, token [32]byte, data []byte, expires time.Time) error {
+	if data == nil {
+		data = []byte{}
+	}
+	return d.do(ctx, "renew a session", len(data), func(tx *tx) error {
+		return found(tx.exec("UPDATE session SET data = $1, expires = $2 WHERE token = $3", data, millis(expires), token[:]))
 	})
 }
 

@@ -52,16 +52,23 @@ func (d *DB) Times(ctx context.Context, q store.TimeQuery) ([]store.TimeRow, err
 	if q.Provider != 0 && q.Kind != store.TimedDepth {
 		f.and("provider = ?", q.Provider)
 	}
+	if len(q.Keys) > 0 {
+		f.anyOf("key", len(q.Keys), func(i int) any { return q.Keys[i] })
+	}
+	provider := "0"
+	if q.ByProvider {
+		provider = "provider"
+	}
 	having := " HAVING sum(n) <> 0"
 	if q.Kind == store.TimedDepth { // that nothing waited is known, too
 		having = ""
 	}
 	return list(ctx, d, "read counters by time", func(row scanner, r *store.TimeRow) error {
 		var minute int64
-		err := row.Scan(&minute, &r.Key, &r.N)
+		err := row.Scan(&minute, &r.Provider, &r.Key, &r.N)
 		r.At = time.Unix(60*minute, 0).UTC()
 		return err
-	}, "SELECT minute, key, sum(n) FROM stat_time"+f.where()+" GROUP BY minute, key"+having+" ORDER BY minute, key", f.args...)
+	}, "SELECT minute, "+provider+", key, sum(n) FROM stat_time"+f.where()+" GROUP BY 1, 2, 3"+having+" ORDER BY 1, 2, 3", f.args...)
 }
 
 // SampleDepth implements [store.Stats].
@@ -91,7 +98,7 @@ func (d *DB) SampleDepth(ctx context.Context, now time.Time) error {
 
 // pruneTimes walks the key of the table kind by kind.
 const pruneTimes = `DELETE FROM stat_time WHERE (account, kind, minute, sub_account, provider, key) IN (
-SELECT t.account, t.kind, t.minute, t.sub_account, t.provider, t.key FROM account a CROSS JOIN (VALUES (1, $1), (2, $2), (3, $2), (4, $2), (5, $2), (6, $1)) AS k
+SELECT t.account, t.kind, t.minute, t.sub_account, t.provider, t.key FROM account a CROSS JOIN (VALUES (1, $1), (2, $2), (3, $2), (4, $2), (5, $2), (6, $1), (7, $2)) AS k
 CROSS JOIN stat_time t ON t.account = a.id AND t.kind = k.column1 AND t.minute < k.column2 LIMIT $3)`
 
 // PruneTimes implements [store.Stats].

@@ -74,6 +74,33 @@ func testPeople(t *testing.T, e Engine) {
 	f.ok(err)
 	f.equal("after changes at the same time", got, *b)
 
+	// Who is the only owner stays one; of two that make each other something
+	// else at the same time, one does.
+	demote := func(p *waypost.Person) error { p.Role = waypost.RoleViewer; return nil }
+	_, err = f.s.ChangePerson(ctx, f.account, a.ID, demote)
+	f.is(err, store.ErrLastOwner)
+	f.is(f.s.DeletePerson(ctx, f.account, a.ID), store.ErrLastOwner)
+	_, err = f.s.ChangePerson(ctx, f.account, a.ID, func(p *waypost.Person) error { p.Name = "Anna"; return nil })
+	f.ok(err)
+	for round := range 10 {
+		_, err = f.s.ChangePerson(ctx, f.account, a.ID, func(p *waypost.Person) error { p.Role = waypost.RoleOwner; return nil })
+		f.ok(err)
+		_, err = f.s.ChangePerson(ctx, f.account, b.ID, func(p *waypost.Person) error { p.Role = waypost.RoleOwner; return nil })
+		f.ok(err)
+		var errs [2]error
+		for i, id := range []int64{a.ID, b.ID} {
+			changing.Go(func() { _, errs[i] = f.s.ChangePerson(ctx, f.account, id, demote) })
+		}
+		changing.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs[:]...), store.ErrLastOwner) {
+			t.Fatalf("round %d of owners who demote each other: %v", round, errs)
+		}
+	}
+	_, err = f.s.ChangePerson(ctx, f.account, a.ID, func(p *waypost.Person) error { p.Role = waypost.RoleOwner; return nil })
+	f.ok(err)
+	_, err = f.s.ChangePerson(ctx, f.account, b.ID, demote)
+	f.ok(err)
+
 	stranger := *b
 	stranger.Account++
 	f.is(f.s.UpdatePerson(ctx, &stranger), store.ErrNotFound)
@@ -113,6 +140,10 @@ func testSessions(t *testing.T, e Engine) {
 	is(3, epoch, "")
 	save(1, "one again", end.Add(time.Minute))
 	is(1, end, "one again")
+	f.ok(f.s.RenewSession(ctx, [32]byte{1}, []byte("renewed"), end.Add(time.Minute)))
+	is(1, end, "renewed")
+	f.ok(f.s.RenewSession(ctx, [32]byte{1}, []byte("one again"), end.Add(time.Minute)))
+	f.is(f.s.RenewSession(ctx, [32]byte{9}, []byte("x"), end), store.ErrNotFound)
 	if e.Reopen != nil {
 		f.s = e.Reopen(t, f.s)
 		is(1, end, "one again")
@@ -122,5 +153,7 @@ func testSessions(t *testing.T, e Engine) {
 	is(2, epoch, "two")
 	f.ok(f.s.DeleteSession(ctx, [32]byte{2}))
 	f.ok(f.s.DeleteSession(ctx, [32]byte{2}))
+	is(2, epoch, "")
+	f.is(f.s.RenewSession(ctx, [32]byte{2}, []byte("two"), end), store.ErrNotFound) // ended, and stays so
 	is(2, epoch, "")
 }

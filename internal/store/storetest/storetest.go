@@ -150,6 +150,7 @@ func Run(t *testing.T, e Engine) {
 		{"DailyStats", testDailyStats},
 		{"Breakdown", testBreakdown},
 		{"Times", testTimes},
+		{"PoolTimes", testPoolTimes},
 		{"TimesReclassify", testTimesReclassify},
 		{"SampleDepth", testSampleDepth},
 		{"PruneTimes", testPruneTimes},

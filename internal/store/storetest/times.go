@@ -112,7 +112,7 @@ func testTimes(t *testing.T, e Engine) {
 	}
 	f.recountTimes(exchanges, store.TimeQuery{SubAccount: f.sub}, store.TimeQuery{SubAccount: f.sub + 1, Provider: second}, store.TimeQuery{Provider: first},
 		store.TimeQuery{From: epoch, To: epoch.Add(time.Hour)}, store.TimeQuery{From: epoch.AddDate(0, 0, 3), To: epoch.AddDate(0, 0, 4)})
-	for kind := store.TimedMinute; kind <= store.TimedDepth; kind++ { // tenancy
+	for kind := store.TimedMinute; kind <= store.TimedPool; kind++ { // tenancy
 		got, err := f.s.Times(t.Context(), store.TimeQuery{Account: f.account + 1, Kind: kind, From: epoch.AddDate(0, 0, -1), To: epoch.AddDate(0, 0, 9)})
 		f.ok(err)
 		f.equal("another account's", len(got), 0)
@@ -121,6 +121,50 @@ func testTimes(t *testing.T, e Engine) {
 		f.s = e.Reopen(t, f.s)
 		f.recountTimes(exchanges)
 	}
+}
+
+// testPoolTimes: what providers took of a pool's mail is counted by hour,
+// whoever else has mail, and whatever became of it later.
+func testPoolTimes(t *testing.T, e Engine) {
+	f := newFixture(t, e)
+	second, _ := f.newProvider("relay two")
+	first := f.provider
+	send := func(provider int64, pools ...int64) {
+		t.Helper()
+		f.lane.Provider = provider
+		a := f.call(len(pools), f.now)
+		for i := range a.Messages {
+			a.Messages[i].Pool, a.Messages[i].Provider = pools[i], provider
+		}
+		f.ok(f.s.Accept(t.Context(), a))
+		for _, c := range f.claimBy(store.Claim{Lane: f.lane, Max: len(pools)}).Entries {
+			sent := f.event(waypost.CSSent, &c.Message, waypost.SourceRelay)
+			sent.Facets = c.Message.Facets()
+			f.ok(f.s.Settle(t.Context(), &store.Settlement{Entry: c.Entry, Message: c.Message, Events: []waypost.Event{sent}}))
+		}
+	}
+	send(first, 7, 7, 8)
+	send(second, 7, 0)
+	f.now = f.now.Add(2 * time.Hour)
+	send(second, 7, 8, 8)
+	rows := func(q store.TimeQuery) []store.TimeRow {
+		t.Helper()
+		q.Account, q.Kind, q.From, q.To = f.account, store.TimedPool, epoch.Truncate(time.Hour), epoch.AddDate(0, 0, 1)
+		got, err := f.s.Times(t.Context(), q)
+		f.ok(err)
+		return got
+	}
+	hour, later := epoch.UTC().Truncate(time.Hour), f.now.UTC().Truncate(time.Hour)
+	f.equal("a pool by provider", rows(store.TimeQuery{Keys: []int{7}, ByProvider: true}), []store.TimeRow{
+		{At: hour, Provider: first, Key: 7, N: 2}, {At: hour, Provider: second, Key: 7, N: 1}, {At: later, Provider: second, Key: 7, N: 1},
+	})
+	f.equal("pools of a provider", rows(store.TimeQuery{Keys: []int{7, 8, 9}, Provider: second}), []store.TimeRow{
+		{At: hour, Key: 7, N: 1}, {At: later, Key: 7, N: 1}, {At: later, Key: 8, N: 2},
+	})
+	f.equal("no such pool", len(rows(store.TimeQuery{Keys: []int{9}})), 0)
+	_, err := f.s.PruneTimes(t.Context(), epoch.AddDate(0, 0, -1), later, 1000)
+	f.ok(err)
+	f.equal("after pruning", len(rows(store.TimeQuery{})), 2)
 }
 
 // testTimesReclassify: what a verdict takes out of the counters leaves those by

@@ -22,29 +22,31 @@ import (
 func main() {
 	data := flag.String("data", "", "directory of the installation; its database must not exist yet")
 	database := flag.String("database", "", "postgres://… instead of SQLite in the directory")
-	scene := flag.String("scene", "busy", "new, empty, busy or trouble")
+	scene := flag.String("scene", "busy", "new, empty, busy, trouble or large")
 	perDay := flag.Int("per-day", 1500, "messages a day of the busy scene")
+	events := flag.Int("events", 5_000_000, "events of the large scene")
 	flag.Parse()
-	if err := run(context.Background(), *data, *database, *scene, *perDay); err != nil {
+	if err := run(context.Background(), *data, *database, *scene, *perDay, *events); err != nil {
 		fmt.Fprintln(os.Stderr, "seed:", err)
 		os.Exit(1)
 	}
 	fmt.Printf("log in as %s with the password %q\n", seed.Email, seed.Password)
 }
 
-func run(ctx context.Context, data, database, scene string, perDay int) error {
+func run(ctx context.Context, data, database, scene string, perDay, events int) error {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
 	}
 	if _, err := secret.OpenOrCreate(filepath.Join(data, "secret.key")); err != nil {
 		return err // without one, no server opens the database
 	}
+	var clock seed.Clock
 	var s store.Store
 	var err error
 	if database != "" {
-		s, err = postgres.Open(ctx, database, postgres.Options{})
+		s, err = postgres.Open(ctx, database, postgres.Options{Now: clock.Now})
 	} else {
-		s, err = sqlite.Open(ctx, filepath.Join(data, "waypost.db"), sqlite.Options{})
+		s, err = sqlite.Open(ctx, filepath.Join(data, "waypost.db"), sqlite.Options{Now: clock.Now})
 	}
 	if err != nil {
 		return err
@@ -59,6 +61,12 @@ func run(ctx context.Context, data, database, scene string, perDay int) error {
 		_, err = seed.Busy(ctx, s, time.Now(), perDay)
 	case "trouble":
 		_, err = seed.Trouble(ctx, s, time.Now())
+	case "large":
+		_, err = seed.Large(ctx, s, time.Now(), &clock, events, func(day, of int) {
+			if day%10 == 0 {
+				fmt.Printf("%d of %d days\n", day, of)
+			}
+		})
 	default:
 		err = fmt.Errorf("there is no scene %q", scene)
 	}
