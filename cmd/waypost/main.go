@@ -40,6 +40,8 @@ type cli struct {
 	Message    messageCmd    `cmd:"" help:"Look at messages of a running server."`
 	Bounce     bounceCmd     `cmd:"" help:"Read a mail that came back."`
 	Classify   classifyCmd   `cmd:"" help:"Judge what a mail server said: hard or soft, why, and by which rule."`
+	Backup     backupCmd     `cmd:"" help:"Write the database of a server on SQLite to a file, while it runs."`
+	Restore    restoreCmd    `cmd:"" help:"Make a data directory of a backup, with every provider paused."`
 	Config     configCmd     `cmd:"" help:"Work with the configuration file."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

@@ -38,7 +38,7 @@ func nodeHealth(c *Config, names *net.Resolver) func(context.Context) []api.Heal
 // one on the disk: without it no sealed password and no DKIM key can be read
 // after the next start.
 func keyFileHealth(c *Config) api.HealthCheck {
-	path := filepath.Join(c.Data, "secret.key")
+	path := filepath.Join(c.Data, keyName)
 	out := api.HealthCheck{Name: "keyFile", Subject: path, Status: api.HealthOK, Message: "Only its owner may read it. Keep a copy apart from the database's backup."}
 	if _, err := secret.Open(path); err != nil {
 		out.Status, out.Message = api.HealthFail, err.Error()+"."

@@ -28,7 +28,7 @@ func open(ctx context.Context, c *Config) (*secret.Box, store.Store, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, nil, asOwner(fmt.Errorf("make data directory: %w", err), c.Data)
 	}
-	path := filepath.Join(c.Data, "secret.key")
+	path := filepath.Join(c.Data, keyName)
 	_, err := os.Stat(path)
 	fresh := errors.Is(err, fs.ErrNotExist)
 	s, err := openStore(ctx, c)
@@ -140,7 +140,7 @@ func openStore(ctx context.Context, c *Config) (store.Store, error) {
 		}
 		return s, nil
 	}
-	path := filepath.Join(c.Data, "waypost.db")
+	path := filepath.Join(c.Data, databaseName)
 	s, err := sqlite.Open(ctx, path, sqlite.Options{Log: c.Log})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
