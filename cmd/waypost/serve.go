@@ -129,6 +129,7 @@ func (s *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	server.UseProcessors()
 	return server.Run(e.ctx, c, func(r server.Ready) {
 		if r.Keys != nil {
 			printKeys(e.stdout, r.Keys)

@@ -20,7 +20,9 @@
 // memory, for half a second, until [Tracker.Run] stores it with others. A crash
 // loses what waits; a stop stores it first. While storage is away up to 64 MiB
 // wait, then the oldest visits go and are counted. An unsubscription is answered
-// after its commit only.
+// after its commit only. Storing a visit costs more than answering it: while
+// storage is more than a moment behind, answers rest for up to 5 ms, so that they
+// do not crowd it out.
 //
 // # Persons and machines
 //

@@ -153,13 +153,25 @@ func (t *Tracker) hit(r *http.Request, token *Token) Hit {
 	}
 }
 
+// take notes a hit. It rests a little while storage is behind.
+func (t *Tracker) take(r *http.Request, token *Token) {
+	if rest := t.visits.add(t.hit(r, token)); rest > 0 {
+		timer := time.NewTimer(rest)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+		}
+	}
+}
+
 func (t *Tracker) open(w http.ResponseWriter, r *http.Request, s string) {
 	token, ok := t.token(s, Open)
 	if !ok {
 		t.refuse(w, r)
 		return
 	}
-	t.visits.add(t.hit(r, &token))
+	t.take(r, &token)
 	h := w.Header()
 	h["Content-Type"] = typePNG
 	h["Content-Length"] = lengthPixel
@@ -174,7 +186,7 @@ func (t *Tracker) click(w http.ResponseWriter, r *http.Request, s string) {
 		t.refuse(w, r)
 		return
 	}
-	t.visits.add(t.hit(r, &token))
+	t.take(r, &token)
 	h := w.Header()
 	h["Location"] = []string{token.URL} // as it is: http.Redirect would escape and resolve it
 	h["Content-Length"] = lengthNone

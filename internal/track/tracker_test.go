@@ -432,6 +432,31 @@ func TestStopWhileAway(t *testing.T) {
 	}
 }
 
+// TestRest: while storage is behind answers rest a little, the more the further,
+// and never for longer than a reader notices; while it is away they do not.
+func TestRest(t *testing.T) {
+	for age, want := range map[time.Duration]time.Duration{
+		0: 0, holdFor: 0, maxLag: 0, maxLag + 25*time.Millisecond: time.Millisecond, time.Minute: maxRest, -time.Second: 0,
+	} {
+		if got := restFor(age); got != want {
+			t.Errorf("the oldest waits since %v: %v, want %v", age, got, want)
+		}
+	}
+	v := newVisits(1 << 20)
+	now := time.Now()
+	if rest := v.add(Hit{Kind: Open, At: now}); rest != 0 {
+		t.Errorf("nothing else waits: %v", rest)
+	}
+	late := Hit{Kind: Open, At: now.Add(time.Minute)}
+	if rest := v.add(late); rest != maxRest {
+		t.Errorf("storage is a minute behind: %v", rest)
+	}
+	v.away.Store(true)
+	if rest := v.add(late); rest != 0 {
+		t.Errorf("storage is away: %v", rest)
+	}
+}
+
 // TestScanner: a filter that follows all links at once is one, its first click
 // too.
 func TestScanner(t *testing.T) {
@@ -497,6 +522,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	tr.visits.limit = 1 << 20
+	tr.visits.away.Store(true) // nobody stores: no answer need rest
 	f.Fuzz(func(t *testing.T, path, method, forwarded, agent string) {
 		r := httptest.NewRequest("GET", "/", strings.NewReader(agent))
 		r.URL.Path, r.Method = Root+path, method

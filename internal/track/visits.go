@@ -30,13 +30,15 @@ type Hit struct {
 var ErrLater = errors.New("storage takes no visits now")
 
 const (
-	holdFor    = 500 * time.Millisecond // how long a visit waits for those around it
-	lookEvery  = 100 * time.Millisecond // how often it is looked whether visits have waited enough
-	batchSize  = 1000                   // visits stored in one transaction
-	maxPending = 64 << 20               // bytes of visits that wait
-	hitSize    = 320                    // of a Hit beside its texts
-	writeLimit = 30 * time.Second       // for one transaction
-	stopLimit  = 10 * time.Second       // for what waits when stopping
+	holdFor    = 500 * time.Millisecond         // how long a visit waits for those around it
+	lookEvery  = 100 * time.Millisecond         // how often it is looked whether visits have waited enough
+	batchSize  = 1000                           // visits stored in one transaction
+	maxPending = 64 << 20                       // bytes of visits that wait
+	hitSize    = 320                            // of a Hit beside its texts
+	maxLag     = holdFor + 150*time.Millisecond // age of the oldest visit from which storage is behind
+	maxRest    = 5 * time.Millisecond           // that an answer waits then
+	writeLimit = 30 * time.Second               // for one transaction
+	stopLimit  = 10 * time.Second               // for what waits when stopping
 )
 
 func (h *Hit) size() int { return hitSize + len(h.Visit.URL) + len(h.Visit.UserAgent) }
@@ -52,12 +54,14 @@ type visits struct {
 	clicks *clicks
 
 	stored, dropped atomic.Int64
+	away            atomic.Bool // storage takes nothing now
 }
 
 func newVisits(limit int) *visits { return &visits{limit: limit, clicks: newClicks()} }
 
-// add takes a hit; when too many wait, the oldest go.
-func (v *visits) add(h Hit) {
+// add takes a hit; when too many wait, the oldest go. It tells how long the
+// answer should rest.
+func (v *visits) add(h Hit) (rest time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if h.Kind == Click {
@@ -70,6 +74,18 @@ func (v *visits) add(h Hit) {
 		v.dropped.Add(1)
 	}
 	v.compact()
+	if v.away.Load() || v.first == len(v.hits) {
+		return 0
+	}
+	return restFor(h.At.Sub(v.hits[v.first].At))
+}
+
+// restFor is how long an answer rests when the oldest visit waits since so long:
+// the further storage is behind, the longer, up to maxRest. Answers cost less
+// than storing what they bring, so on a machine that has no more to give they
+// would crowd out the storing; a rest that nobody notices leaves it its share.
+func restFor(age time.Duration) time.Duration {
+	return min(max(age-maxLag, 0)/25, maxRest)
 }
 
 // remove forgets the oldest hit.
@@ -156,6 +172,7 @@ func (v *visits) flush(ctx context.Context, log *slog.Logger, before time.Time, 
 // ended before it was back: the batch waits again.
 func (v *visits) store(ctx context.Context, log *slog.Logger, batch []Hit, record Record) bool {
 	pause := 100 * time.Millisecond
+	defer v.away.Store(false)
 	for {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
 		_, err := record(limit, batch)
@@ -169,6 +186,7 @@ func (v *visits) store(ctx context.Context, log *slog.Logger, batch []Hit, recor
 			log.ErrorContext(ctx, "opens and clicks cannot be stored; they are dropped", "visits", len(batch), "error", err)
 			return true
 		}
+		v.away.Store(true)
 		log.WarnContext(ctx, "storage is away; opens and clicks wait in memory", "visits", len(batch)+v.waiting(), "error", err)
 		timer := time.NewTimer(pause)
 		select {

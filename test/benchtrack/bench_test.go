@@ -1,168 +1,35 @@
-//go:build unix
+//go:build linux
 
 package benchtrack
 
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/waypost-mail/waypost"
-	"github.com/waypost-mail/waypost/internal/bounce"
-	"github.com/waypost-mail/waypost/internal/ingest"
-	"github.com/waypost-mail/waypost/internal/store"
-	"github.com/waypost-mail/waypost/internal/store/sqlite"
-	"github.com/waypost-mail/waypost/internal/track"
+	"golang.org/x/sys/unix"
 )
 
 const (
-	childEnv = "WAYPOST_BENCHTRACK_CHILD" // what the child serves: bare or tracked
-	messages = 5000
-	clients  = 32
-	link     = "https://shop.example/orders/1234567?utm_source=mail&utm_medium=email&utm_campaign=spring"
-	agent    = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36"
+	warmUp  = 2000  // requests before anything is measured
+	clients = 32    // connections
+	rate    = 15000 // requests a second of the open loop
 )
-
-func TestMain(m *testing.M) {
-	if kind := os.Getenv(childEnv); kind != "" {
-		if err := serve(kind); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// state is what a child tells of itself.
-type state struct {
-	CPU    time.Duration // used so far
-	Stored int64
-}
-
-// serve is the child: it prints its address and the paths to ask for, and
-// serves until its input ends.
-func serve(kind string) error {
-	ctx := context.Background()
-	handler, paths, run := http.Handler(http.HandlerFunc(bare)), []string{"/track/tpsp/open/x/1.png"}, func(context.Context) error { return nil }
-	stored := func() int64 { return 0 }
-	if kind == "tracked" {
-		dir, err := os.MkdirTemp("", "benchtrack")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		s, err := sqlite.Open(ctx, filepath.Join(dir, "waypost.db"), sqlite.Options{})
-		if err != nil {
-			return err
-		}
-		defer func() { _ = s.Close() }()
-		tracker, urls, err := newTracker(ctx, s)
-		if err != nil {
-			return err
-		}
-		handler, paths, run, stored = tracker, urls, tracker.Run, func() int64 { return tracker.Counts().Stored }
-	}
-	mux := http.NewServeMux()
-	mux.Handle(track.Root, handler)
-	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) {
-		var u syscall.Rusage
-		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-		_ = json.NewEncoder(w).Encode(state{CPU: time.Duration(u.Utime.Nano() + u.Stime.Nano()), Stored: stored()})
-	})
-	var listen net.ListenConfig
-	l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(os.Stdout)
-	fmt.Fprintln(out, l.Addr(), len(paths))
-	for _, p := range paths {
-		fmt.Fprintln(out, p)
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var work sync.WaitGroup
-	work.Go(func() { _ = run(ctx) })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(l) }()
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	_ = server.Close()
-	cancel()
-	work.Wait()
-	return nil
-}
-
-// bare answers what a tracker answers, and does nothing else.
-func bare(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Robots-Tag", "noindex")
-	if strings.HasPrefix(r.URL.Path, "/track/tpsp/click/") {
-		h.Set("Location", link)
-		h.Set("Content-Length", "0")
-		w.WriteHeader(http.StatusFound)
-		return
-	}
-	h.Set("Content-Type", "image/png")
-	_, _ = w.Write(make([]byte, 70))
-}
-
-// newTracker makes messages and their tracking URLs: of each an open, and a
-// click behind it.
-func newTracker(ctx context.Context, s store.Store) (*track.Tracker, []string, error) {
-	judge, err := bounce.NewJudge()
-	if err != nil {
-		return nil, nil, err
-	}
-	door := ingest.New(s, judge)
-	now := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
-	in := store.Installation{Account: waypost.Account{Name: "a", Created: now}, SubAccount: waypost.SubAccount{Name: "s", Created: now}}
-	if err := s.Install(ctx, &in); err != nil {
-		return nil, nil, err
-	}
-	keys := track.NewKeys(1, map[byte][]byte{1: make([]byte, 32)})
-	site := track.Site{Keys: keys}
-	content := waypost.Content{ID: waypost.NewUUID(now), Account: in.Account.ID, SubAccount: in.SubAccount.ID, Text: "x"}
-	var drafts []ingest.Draft
-	var paths []string
-	for i := range messages {
-		m := waypost.Message{
-			ID: waypost.NewUUID(now), Account: in.Account.ID, SubAccount: in.SubAccount.ID, Content: content.ID,
-			Recipient: fmt.Sprintf("r%d@reader.example", i), SubmittedAt: now,
-		}
-		drafts = append(drafts, ingest.Draft{Message: m, Drop: waypost.DropCancelled})
-		for _, t := range []track.Token{{Kind: track.Open}, {Kind: track.Click, Link: 1, Links: 3, URL: link}} {
-			t.Message, t.Relayed = m.ID, now
-			paths = append(paths, string(site.AppendURL(nil, &t)))
-		}
-	}
-	if err := door.Accept(ctx, content, drafts, now); err != nil {
-		return nil, nil, err
-	}
-	t, err := track.New(track.Config{Keys: keys, Record: door.Track, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
-	return t, paths, err
-}
 
 // child is a server process on one core.
 type child struct {
@@ -174,7 +41,7 @@ type child struct {
 func startChild(b *testing.B, kind string) *child {
 	b.Helper()
 	cmd := exec.CommandContext(b.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+kind, "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), childEnv+"="+kind)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -184,7 +51,7 @@ func startChild(b *testing.B, kind string) *child {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := onOneCore(cmd.Start); err != nil {
 		b.Fatal(err)
 	}
 	c := &child{stop: func() { _ = in.Close(); _ = cmd.Wait() }}
@@ -222,14 +89,69 @@ func (c *child) state(b *testing.B) (s state) {
 	return s
 }
 
+// coreEnv says which processor is left to the servers.
+const coreEnv = "WAYPOST_BENCHTRACK_CORE"
+
+// apart leaves the first processor to the servers, on a machine that has more:
+// it starts this program anew on the others.
+func apart() error {
+	var cores unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &cores); err != nil {
+		return err
+	}
+	if os.Getenv(coreEnv) != "" || cores.Count() < 2 {
+		return nil
+	}
+	first := 0
+	for !cores.IsSet(first) {
+		first++
+	}
+	cores.Clear(first)
+	runtime.LockOSThread() // what the program is replaced in inherits
+	if err := unix.SchedSetaffinity(0, &cores); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return unix.Exec(self, os.Args, append(os.Environ(), coreEnv+"="+strconv.Itoa(first)))
+}
+
+// onOneCore starts a process on the processor that is left to servers.
+func onOneCore(start func() error) error {
+	core, err := strconv.Atoi(os.Getenv(coreEnv))
+	if err != nil { // the machine has no other
+		return start()
+	}
+	var rest, one unix.CPUSet
+	one.Set(core)
+	runtime.LockOSThread() // a process inherits from the thread that starts it
+	defer runtime.UnlockOSThread()
+	if err := unix.SchedGetaffinity(0, &rest); err != nil {
+		return err
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return err
+	}
+	return errors.Join(start(), unix.SchedSetaffinity(0, &rest))
+}
+
 // load sends n requests over kept connections and gives the times that the
-// answers took.
-func (c *child) load(b *testing.B, paths []string, n int) []time.Duration {
+// answers took. With a rate it sends that many a second whether or not answers
+// have come, and an answer's time begins when its request was due; without, each
+// connection sends its next request when it has its answer.
+func (c *child) load(b *testing.B, paths []string, n int, perSecond float64) []time.Duration {
 	b.Helper()
 	took := make([]time.Duration, n)
 	var next atomic.Int64
 	var work sync.WaitGroup
-	for range clients {
+	connections := clients
+	if perSecond > 0 {
+		connections = 8 * clients // as many as a stall of the server may need
+	}
+	began := time.Now()
+	for range connections {
 		work.Go(func() {
 			var d net.Dialer
 			conn, err := d.DialContext(b.Context(), "tcp", c.addr)
@@ -240,29 +162,21 @@ func (c *child) load(b *testing.B, paths []string, n int) []time.Duration {
 			defer func() { _ = conn.Close() }()
 			r := bufio.NewReader(conn)
 			var out bytes.Buffer
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				out.Reset()
-				fmt.Fprintf(&out, "GET %s HTTP/1.1\r\nHost: track.shop.example\r\nUser-Agent: %s\r\nAccept: */*\r\n\r\n", paths[i%len(paths)], agent)
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				start := time.Now()
-				if _, err := conn.Write(out.Bytes()); err != nil {
+				if perSecond > 0 {
+					due := began.Add(time.Duration(float64(i) / perSecond * float64(time.Second)))
+					if wait := due.Sub(start); wait > 0 {
+						time.Sleep(wait)
+						due = time.Now() // a sleep that ends late is this side's
+					}
+					start = due
+				}
+				if err := ask(conn, r, &out, paths[i%len(paths)]); err != nil {
 					b.Error(err)
 					return
 				}
-				resp, err := http.ReadResponse(r, nil)
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
 				took[i] = time.Since(start)
-				if resp.StatusCode != 200 && resp.StatusCode != 302 {
-					b.Errorf("%s: %s", paths[i%len(paths)], resp.Status)
-					return
-				}
 			}
 		})
 	}
@@ -270,37 +184,75 @@ func (c *child) load(b *testing.B, paths []string, n int) []time.Duration {
 	return took
 }
 
-// BenchmarkTrack is both requests, tracked and bare.
+// ask sends one request and reads its answer.
+func ask(conn net.Conn, r *bufio.Reader, out *bytes.Buffer, path string) error {
+	out.Reset()
+	fmt.Fprintf(out, "GET %s HTTP/1.1\r\nHost: track.shop.example\r\nUser-Agent: %s\r\nAccept: */*\r\n\r\n", path, agent)
+	if _, err := conn.Write(out.Bytes()); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != 200 && resp.StatusCode != 302 {
+		return fmt.Errorf("%s: %s", path, resp.Status)
+	}
+	return nil
+}
+
+// BenchmarkTrack is both requests, tracked and bare, as fast as the server
+// answers and at a steady rate.
 func BenchmarkTrack(b *testing.B) {
-	for _, what := range []string{"open", "click"} {
-		for _, kind := range []string{"bare", "tracked"} {
-			b.Run(what+"/"+kind, func(b *testing.B) {
-				c := startChild(b, kind)
-				defer c.stop()
-				paths := []string{"/track/tpsp/" + what + "/" + strings.Repeat("x", 100)}
-				if kind == "tracked" {
-					paths = slices.DeleteFunc(c.paths, func(p string) bool { return !strings.Contains(p, "/"+what+"/") })
-				}
-				c.load(b, paths, 2000) // connections, caches
-				before := c.state(b)
-				b.ResetTimer()
-				took := c.load(b, paths, b.N)
-				b.StopTimer()
-				var lag time.Duration
-				for last := time.Now(); kind == "tracked" && c.state(b).Stored < int64(b.N+2000); lag = time.Since(last) {
-					if time.Since(last) > time.Minute {
-						b.Fatalf("%d of %d events are stored a minute later", c.state(b).Stored, b.N+2000)
-					}
-					time.Sleep(10 * time.Millisecond)
-				}
-				used := c.state(b).CPU - before.CPU
-				slices.Sort(took)
-				b.ReportMetric(float64(b.N)/used.Seconds(), "req/cpu-s")
-				b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
-				if kind == "tracked" {
-					b.ReportMetric(float64(lag.Milliseconds()), "durable-ms")
-				}
-			})
+	for _, loop := range []struct {
+		name      string
+		perSecond float64
+	}{{"saturated", 0}, {fmt.Sprintf("at-%d", rate), rate}} {
+		for _, what := range []string{"open", "click"} {
+			for _, kind := range []string{"bare", "tracked"} {
+				b.Run(loop.name+"/"+what+"/"+kind, func(b *testing.B) { measure(b, what, kind, loop.perSecond) })
+			}
+		}
+	}
+}
+
+func measure(b *testing.B, what, kind string, perSecond float64) {
+	c := startChild(b, kind)
+	defer c.stop()
+	paths := []string{"/track/tpsp/" + what + "/" + strings.Repeat("x", 100)}
+	if kind == "tracked" {
+		paths = slices.DeleteFunc(c.paths, func(p string) bool { return !strings.Contains(p, "/"+what+"/") })
+	}
+	c.load(b, paths, warmUp, 0)
+	before := c.state(b)
+	b.ResetTimer()
+	took := c.load(b, paths, b.N, perSecond)
+	b.StopTimer()
+	if kind == "tracked" {
+		b.ReportMetric(float64(c.durable(b, warmUp+b.N).Milliseconds()), "durable-ms")
+	}
+	used := c.state(b).CPU - before.CPU
+	slices.Sort(took)
+	b.ReportMetric(float64(b.N)/used.Seconds(), "req/cpu-s")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// durable waits until the events of n requests are committed and tells for how
+// long.
+func (c *child) durable(b *testing.B, n int) time.Duration {
+	b.Helper()
+	for last := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		stored, passed := c.state(b).Stored, time.Since(last)
+		if stored >= int64(n) {
+			return passed
+		}
+		if passed > time.Minute {
+			b.Fatalf("%d of %d events are stored a minute later", stored, n)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (r *reader) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s, ok := r.stmts.Load(query); ok {
 		return s.(*sql.Stmt), nil
 	}
-	s, err := r.db.PrepareContext(ctx, query)
+	s, err := r.db.PrepareContext(ctx, inOrder(query))
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (t *tx) stmt(query string) (*sql.Stmt, error) {
 	if s := t.db.stmts[query]; s != nil {
 		return s, nil
 	}
-	s, err := t.db.conn.PrepareContext(context.Background(), query)
+	s, err := t.db.conn.PrepareContext(context.Background(), inOrder(query))
 	if err != nil {
 		return nil, err
 	}
