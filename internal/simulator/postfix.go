@@ -160,7 +160,7 @@ func (c *PostfixConfig) write(addr string) error {
 	if err := os.WriteFile(filepath.Join(c.Dir, "etc", "main.cf"), []byte(c.mainCF()), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(c.Dir, "etc", "master.cf"), []byte(addr+" inet n - n - - smtpd\n"+masterCF), 0o644)
+	return os.WriteFile(filepath.Join(c.Dir, "etc", "master.cf"), []byte(addr+" inet n - n - - smtpd\n"+PostfixServices), 0o644)
 }
 
 // mainCF is postconf(5) of the instance: loopback only, no local delivery, no
@@ -199,9 +199,10 @@ bounce_queue_lifetime = 1h
 `, c.Dir, c.mailLog(), c.Hostname, host, port, restrictions)
 }
 
-// masterCF is master(5) without the SMTP server: Postfix's own services,
-// outside of chroot.
-const masterCF = `pickup unix n - n 60 1 pickup
+// PostfixServices is what a private Postfix needs in its master.cf, see
+// master(5), beside the SMTP server that each chooses for itself: Postfix's own
+// services, outside of chroot.
+const PostfixServices = `pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr

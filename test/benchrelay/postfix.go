@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/waypost-mail/waypost/internal/simulator"
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/test/ports"
 )
@@ -81,7 +82,7 @@ func (p *postfixServer) configure(sinkPort int) error {
 	}
 	for name, text := range map[string]string{
 		"main.cf":   p.mainConfig(data, sinkPort),
-		"master.cf": fmt.Sprintf(masterConfig, p.address()),
+		"master.cf": p.address() + " inet n - n - - smtpd\n" + simulator.PostfixServices,
 	} {
 		if err := os.WriteFile(filepath.Join(p.config(), name), []byte(text), 0o644); err != nil { //nolint:gosec // read by user postfix
 			return fmt.Errorf("configure Postfix: %w", err)
@@ -131,31 +132,6 @@ smtp_connection_cache_on_demand = yes
 smtp_connection_reuse_time_limit = 300s
 `, p.queue(), data, p.logFile(), p.dir, senderDomain, sinkPort, p.milter.socket, p.sessions)
 }
-
-// masterConfig lists Postfix's services; the one blank is its SMTP address.
-const masterConfig = `%s inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-`
 
 // send injects over as many sessions, each used for many messages, with
 // pipelining.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost-mail/waypost/internal/simulator"
 	"github.com/waypost-mail/waypost/internal/smtp"
 	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
 )
@@ -47,29 +48,6 @@ smtpd_error_sleep_time = 0
 smtpd_tls_chain_files = %[1]s/good.pem
 smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = %[1]s/sasl
-`
-
-// Postfix's own services, outside of chroot.
-const postfixMasterCF = `pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
 `
 
 // postfixPorts gives each variant the parameters it changes.
@@ -138,7 +116,7 @@ func startPostfix(t *testing.T) *server {
 			fmt.Fprintf(&master, "  -o %s\n", o)
 		}
 	}
-	write(t, filepath.Join(dir, "master.cf"), master.String()+postfixMasterCF, 0o644)
+	write(t, filepath.Join(dir, "master.cf"), master.String()+simulator.PostfixServices, 0o644)
 	write(t, filepath.Join(dir, "main.cf"), fmt.Sprintf(postfixMainCF, dir, s.sink.Port()), 0o644)
 	write(t, filepath.Join(dir, "header_checks"), "/^Subject: unwanted/ REJECT content refused\n", 0o644)
 	postfixAccounts(t, dir)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost-mail/waypost/internal/simulator"
 	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
 )
 
@@ -57,30 +58,10 @@ bounce_queue_lifetime = 1d
 message_size_limit = 52428800
 `
 
-const masterCF = ` inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
+// localServices deliver on the host.
+const localServices = `local unix - n n - - local
 virtual unix - n n - - virtual
 lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
 `
 
 // startPostfix skips the test where Postfix is absent or may not run.
@@ -102,7 +83,7 @@ func startPostfix(t testing.TB, o postfixOptions) *postfix {
 		fmt.Fprintf(&conf, "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = %s\n", p.certificate(t))
 	}
 	write(t, p.path("main.cf"), conf.String())
-	write(t, p.path("master.cf"), loopback(p.port)+masterCF)
+	write(t, p.path("master.cf"), loopback(p.port)+" inet n - n - - smtpd\n"+simulator.PostfixServices+localServices)
 	for _, d := range []string{"queue", "data"} {
 		if err := os.Mkdir(p.path(d), 0o755); err != nil {
 			t.Fatal(err)
