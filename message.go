@@ -69,6 +69,7 @@ type Message struct {
 	Recipient   string    // envelope recipient
 	To          Address   // header To; the recipient's own unless this is a copy
 	Cc          []Address // header Cc
+	Bcc         []Address // blind copies of the entry of "to" that this is: for answers to the sender, never for the mail
 	Variables   []byte    // customFields as JSON, nil without
 	Domain      int64     // sender domain, 0 when it has no verified return path
 	Pool        int64
@@ -77,6 +78,15 @@ type Message struct {
 	SubmittedAt time.Time
 	Groups      []string // tags of the call, kept here too so that every event can be counted under them
 	OwnWebhook  bool     // the call named a webhookEndpoint: events go there instead (V1, a.3)
+}
+
+// IP is the id of the IP from which the message is sent in the eyes of the API
+// (D-8): 0 when no provider was chosen for it.
+func (m *Message) IP() int64 {
+	if m.Provider == 0 {
+		return 0
+	}
+	return PseudoIP
 }
 
 // RecipientName is the display name of the recipient, from the header field in

@@ -35,6 +35,14 @@ type Provider struct {
 // ProviderCustomSMTP is the public type number of a Custom SMTP provider.
 const ProviderCustomSMTP = 3
 
+// PseudoIP is the id of the one IP of an installation: it stands for the
+// customers' own mail servers (D-8). DefaultPseudoIP is its address unless
+// another is configured, of a block kept for documentation (RFC 5737).
+const (
+	PseudoIP        = 1
+	DefaultPseudoIP = "192.0.2.1"
+)
+
 // DefaultMaxPerHour is the documented default rate of a provider (D-11).
 const DefaultMaxPerHour = 100
 

@@ -40,6 +40,48 @@ func TestCopiesAreCalledByTheirNames(t *testing.T) {
 	}
 }
 
+// TestBlindCopiesAreShown: answers about the message of an entry of "to" tell
+// its blind copies in both contracts, those about a copy tell no others.
+func TestBlindCopiesAreShown(t *testing.T) {
+	w := newWorld(t)
+	w.provider("mta1", smtptest.Script{})
+	w.verified("example.com")
+	w.sendOne(`{"from":{"email":"x@example.com"},"textBody":"t","to":[{"email":"ann@example.org",
+		"cc":[{"email":"cy@example.org"}],"bcc":[{"email":"bo@example.org","name":"Bo"},{"email":"di@example.org"},{"email":"nobody"}]}]}`)
+	for email, want := range map[string]string{"ann@example.org": "[bo@example.org di@example.org]", "cy@example.org": "[]", "bo@example.org": "[]"} {
+		m := w.want(200, "GET", "/api/v1/account/recipient/"+email+"/messages", waypost.KeyAccount, nil)["list"].([]any)[0].(map[string]any)
+		one := w.want(200, "GET", "/api/v1/account/message/"+m["messageID"].(string), waypost.KeyAccount, nil)
+		for _, m := range []map[string]any{m, one} {
+			for name, got := range map[string]any{"to.bcc": m["to"].(map[string]any)["bcc"], "headerTo.bcc": m["headerTo"].(map[string]any)["bcc"], "headerBcc": m["headerBcc"]} {
+				if fmt.Sprint(got) != want {
+					t.Errorf("%s: %s is %v, want %s", email, name, got, want)
+				}
+			}
+			if m["ipID"] != 1.0 || m["publicIP"] != "192.0.2.1" {
+				t.Errorf("%s: ipID %v, publicIP %v", email, m["ipID"], m["publicIP"])
+			}
+		}
+	}
+	id := w.want(200, "GET", "/api/v1/account/recipient/ann@example.org/messages", waypost.KeyAccount, nil)["list"].([]any)[0].(map[string]any)["messageID"].(string)
+	var m map[string]any
+	if err := json.Unmarshal([]byte(w.v1(200, "GET", "/api/v1/account/message/"+id, waypost.KeyAccount, "")), &m); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(m["headerBcc"]); got != "[map[email:bo@example.org name:Bo] map[email:di@example.org name:]]" || m["publicIp"] != "192.0.2.1" {
+		t.Errorf("headerBcc %s, publicIp %v", got, m["publicIp"])
+	}
+}
+
+// TestRefusedMessagesHaveNoIP: no provider was chosen for them.
+func TestRefusedMessagesHaveNoIP(t *testing.T) {
+	w := newWorld(t)
+	w.provider("mta1", smtptest.Script{})
+	id := w.sendOne(`{"from":{"email":"x@example.com"},"textBody":"t","to":[{"email":"ann@example.org"}]}`)
+	if m := w.want(200, "GET", "/api/v1/account/message/"+id, waypost.KeyAccount, nil); m["ipID"] != 0.0 || m["publicIP"] != "" || fmt.Sprint(m["mxRecords"]) != "[]" {
+		t.Errorf("%v", m)
+	}
+}
+
 // TestRecipientsInBothForms: a domain in U-labels or in A-labels finds the same
 // messages, and a recipient who is nobody finds none.
 func TestRecipientsInBothForms(t *testing.T) {

@@ -222,5 +222,5 @@ func (a *API) ipStats(ctx context.Context, in *Days) ([]IPStat, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []IPStat{{pseudoIP, ip.address.String(), all}}, nil
+	return []IPStat{{waypost.PseudoIP, ip.address.String(), all}}, nil
 }

@@ -58,7 +58,7 @@ func (a *API) codeRoutes() {
 		return a.codesOf(ctx, &in.Days, in.ID, nil, "")
 	})
 	register(a, get(sub+"/aggregate", " for a sub-account"), nil, func(ctx context.Context, in *CodesOf) ([]CodeStat, error) {
-		return a.codesOf(ctx, &in.Days, pseudoIP, &in.ID, "")
+		return a.codesOf(ctx, &in.Days, waypost.PseudoIP, &in.ID, "")
 	})
 	register(a, get(ip+"/subaccount/{other}/aggregate", " for a sub-account"), nil, func(ctx context.Context, in *codesOfBoth) ([]CodeStat, error) {
 		return a.codesOf(ctx, &in.Days, in.ID, &in.Other, "")
@@ -70,14 +70,14 @@ func (a *API) codeRoutes() {
 		return a.codesOf(ctx, &in.Days, in.ID, nil, in.Provider)
 	})
 	register(a, get(sub+"/provider/{provider}/aggregate", " for a sub-account by one of your servers"), nil, func(ctx context.Context, in *codesOfProvider) ([]CodeStat, error) {
-		return a.codesOf(ctx, &in.Days, pseudoIP, &in.ID, in.Provider)
+		return a.codesOf(ctx, &in.Days, waypost.PseudoIP, &in.ID, in.Provider)
 	})
 }
 
 // codesOf counts for a part of the account. A sub-account that the path names is
 // one of the account's; "" as the provider is all of them.
 func (a *API) codesOf(ctx context.Context, days *Days, ip int64, subAccount *int64, provider string) ([]CodeStat, error) {
-	if ip != pseudoIP {
+	if ip != waypost.PseudoIP {
 		return nil, notFound("IP", ip)
 	}
 	in := codeQuery{Days: *days}

@@ -135,7 +135,9 @@ func (a *API) withContents(ctx context.Context, all []waypost.Message) ([]foundM
 				return nil, badField("limit", "these messages have more than %d MB of text; ask for fewer at once", mostListed>>20)
 			}
 		}
-		out[i] = foundMessage{Message: all[i], content: c}
+		out[i] = foundMessage{
+			Message: all[i], content: c, publicIP: a.publicIP(&all[i]), mx: a.mx(ctx, &all[i], 0),
+		}
 	}
 	return out, nil
 }

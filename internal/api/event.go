@@ -158,7 +158,7 @@ var eventListViews = views[[]foundEvent, []Event, []EventV1]{legacy: each(eventV
 func eventView(e foundEvent) Event {
 	m := &e.message
 	return Event{
-		EventID: strconv.FormatInt(e.ID, 10), Groups: append([]string{}, e.head.groups...), IPPoolID: m.Pool, DomainID: m.Domain,
+		EventID: strconv.FormatInt(e.ID, 10), Groups: append([]string{}, e.head.groups...), IPID: m.IP(), IPPoolID: m.Pool, DomainID: m.Domain,
 		TPSPID: e.Provider, MessageType: m.Mailbox.String(), MessageSubject: e.subject(),
 		AccountID: e.Account, SubAccountID: e.SubAccount, MessageID: e.Message.String(), Type: int(e.Type),
 		From: e.head.from.Email, FromName: e.head.from.Name, To: e.Recipient, ToName: m.RecipientName(),

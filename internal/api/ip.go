@@ -15,12 +15,6 @@ import (
 // pseudo IP stands for them, so that programs written for the hosted service
 // find what they look for (D-8).
 
-// pseudoIP is the id of the pseudo IP.
-const pseudoIP = 1
-
-// defaultPseudoIP is an address of a block kept for documentation (RFC 5737).
-var defaultPseudoIP = netip.AddrFrom4([4]byte{192, 0, 2, 1})
-
 // IP answers with legacy fields of an IP, of which official clients refuse
 // any that is not declared (sendpost.md, a.2).
 type IP struct {
@@ -64,11 +58,11 @@ type foundIP struct {
 var ipViews = views[foundIP, IP, IPV1]{legacy: ipView, v1: ipViewV1}
 
 func ipView(ip foundIP) IP {
-	return IP{ID: pseudoIP, PublicIP: ip.address.String(), Created: ip.created.UnixNano(), Labels: []struct{}{}}
+	return IP{ID: waypost.PseudoIP, PublicIP: ip.address.String(), Created: ip.created.UnixNano(), Labels: []struct{}{}}
 }
 
 func ipViewV1(ip foundIP) IPV1 {
-	return IPV1{ID: pseudoIP, PublicIP: ip.address.String(), Created: ip.created.UnixNano(), Labels: []struct{}{}}
+	return IPV1{ID: waypost.PseudoIP, PublicIP: ip.address.String(), Created: ip.created.UnixNano(), Labels: []struct{}{}}
 }
 
 func (a *API) ipRoutes() {
@@ -86,11 +80,15 @@ func (a *API) ipRoutes() {
 // ip is the account's pseudo IP, as old as its default sub-account.
 func (a *API) ip(ctx context.Context) (foundIP, error) {
 	s, err := a.subAccount(ctx, 0)
-	out := foundIP{address: a.cfg.PseudoIP, created: s.Created}
-	if !out.address.IsValid() {
-		out.address = defaultPseudoIP
+	return foundIP{address: a.pseudoIP(), created: s.Created}, err
+}
+
+// pseudoIP is the address of the pseudo IP.
+func (a *API) pseudoIP() netip.Addr {
+	if a.cfg.PseudoIP.IsValid() {
+		return a.cfg.PseudoIP
 	}
-	return out, err
+	return netip.MustParseAddr(waypost.DefaultPseudoIP)
 }
 
 func (a *API) listIPs(ctx context.Context, in *page) ([]foundIP, error) {
@@ -105,14 +103,14 @@ func (a *API) listIPs(ctx context.Context, in *page) ([]foundIP, error) {
 }
 
 func (a *API) getIP(ctx context.Context, in *idPath) (foundIP, error) {
-	if in.ID != pseudoIP {
+	if in.ID != waypost.PseudoIP {
 		return foundIP{}, notFound("IP", in.ID)
 	}
 	return a.ip(ctx)
 }
 
 func (a *API) updateIP(ctx context.Context, in *idBody) (foundIP, error) {
-	if in.ID != pseudoIP {
+	if in.ID != waypost.PseudoIP {
 		return foundIP{}, notFound("IP", in.ID)
 	}
 	req, err := decode[IPUpdate](in.RawBody)
@@ -146,7 +144,7 @@ func (a *API) allocateIP(ctx context.Context, in *raw) (foundIP, error) {
 }
 
 func (a *API) deleteIP(_ context.Context, in *idPath) (Deleted, error) {
-	if in.ID != pseudoIP {
+	if in.ID != waypost.PseudoIP {
 		return Deleted{}, notFound("IP", in.ID)
 	}
 	return Deleted{}, unacceptable("this IP stands for your own servers and cannot be deleted; delete a provider instead")

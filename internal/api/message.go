@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
@@ -42,7 +43,7 @@ type Message struct {
 	TrackClicks     bool              `json:"trackClicks"`
 	Attempt         *int              `json:"attempt,omitempty" doc:"attempts to relay; left out of lists"`
 	WebhookEndpoint string            `json:"webhookEndpoint"`
-	MXRecords       []string          `json:"mxRecords"`
+	MXRecords       []string          `json:"mxRecords" doc:"of the recipient's domain as it is now, most preferred first; lists tell those that are known already"`
 }
 
 // NameEmail is an address in an answer.
@@ -107,6 +108,8 @@ type foundMessage struct {
 	waypost.Message
 	content  waypost.Content
 	attempts *int
+	publicIP string   // of the IP that stands for the provider, "" without one
+	mx       []string // mail hosts of the recipient's domain, as far as they are known
 }
 
 var messageViews = views[foundMessage, Message, MessageV1]{legacy: messageView, v1: messageViewV1}
@@ -161,7 +164,30 @@ func (a *API) getMessage(ctx context.Context, in *messagePath) (foundMessage, er
 		return foundMessage{}, err
 	}
 	n := attempts(&t)
-	return foundMessage{t.Message, c, &n}, nil
+	return foundMessage{
+		Message: t.Message, content: c, attempts: &n, publicIP: a.publicIP(&t.Message),
+		mx: a.mx(ctx, &t.Message, mxPatience),
+	}, nil
+}
+
+// mxPatience is how long the answer about one message waits for the MX of its
+// recipient's domain. Lists tell what is known without a look-up.
+const mxPatience = time.Second
+
+// mx are the mail hosts of a message's recipient; none of a message that was
+// never to leave.
+func (a *API) mx(ctx context.Context, m *waypost.Message, patience time.Duration) []string {
+	if m.Provider == 0 {
+		return nil
+	}
+	return a.cfg.Queue.MX(ctx, m.Recipient, patience)
+}
+
+func (a *API) publicIP(m *waypost.Message) string {
+	if m.IP() == 0 {
+		return ""
+	}
+	return a.pseudoIP().String()
 }
 
 func messageView(f foundMessage) Message {
@@ -171,17 +197,20 @@ func messageView(f foundMessage) Message {
 	for _, cc := range m.Cc {
 		to.Cc = append(to.Cc, cc.Email)
 	}
+	for _, bcc := range m.Bcc {
+		to.Bcc = append(to.Bcc, bcc.Email)
+	}
 	header := to
 	header.Name, header.Email = m.To.Name, m.To.Email
 	out := Message{
-		MessageID: m.ID.String(), AccountID: m.Account, SubAccountID: m.SubAccount, AccountIPPoolID: m.Pool,
+		MessageID: m.ID.String(), AccountID: m.Account, SubAccountID: m.SubAccount, AccountIPPoolID: m.Pool, IPID: m.IP(), PublicIP: f.publicIP,
 		EmailType: m.Mailbox.String(), SubmittedAt: m.SubmittedAt.UnixNano(),
 		From: NameEmail(c.From), ReplyTo: NameEmail(c.Replies()), To: to, HeaderTo: header,
-		HeaderCc: to.Cc, HeaderBcc: []string{}, Attachments: []string{}, Groups: append([]string{}, c.Groups...),
+		HeaderCc: to.Cc, HeaderBcc: to.Bcc, Attachments: []string{}, Groups: append([]string{}, c.Groups...),
 		IPPool: c.Pool, Headers: headerMap(c), CustomFields: fields,
 		Subject: c.Subject, PreText: c.PreText, HTMLBody: c.HTML, TextBody: c.Text, AMPBody: c.AMP,
 		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks, Attempt: f.attempts,
-		WebhookEndpoint: c.Webhook, MXRecords: []string{},
+		WebhookEndpoint: c.Webhook, MXRecords: append([]string{}, f.mx...),
 	}
 	for i := range c.Attachments {
 		out.Attachments = append(out.Attachments, c.Attachments[i].Filename)
@@ -197,11 +226,14 @@ func messageViewV1(f foundMessage) MessageV1 {
 	for _, cc := range m.Cc {
 		to.Cc = append(to.Cc, NameEmail(cc))
 	}
+	for _, bcc := range m.Bcc {
+		to.Bcc = append(to.Bcc, NameEmail(bcc))
+	}
 	header := to
 	header.Name, header.Email = m.To.Name, m.To.Email
 	out := MessageV1{
-		MessageID: m.ID.String(), SubAccountID: m.SubAccount, EmailType: m.Mailbox.String(), SubmittedAt: m.SubmittedAt.UnixNano(),
-		From: NameEmail(c.From), ReplyTo: NameEmail(c.Replies()), To: to, HeaderTo: header, HeaderCc: to.Cc, HeaderBcc: []NameEmail{},
+		MessageID: m.ID.String(), SubAccountID: m.SubAccount, PublicIP: f.publicIP, EmailType: m.Mailbox.String(), SubmittedAt: m.SubmittedAt.UnixNano(),
+		From: NameEmail(c.From), ReplyTo: NameEmail(c.Replies()), To: to, HeaderTo: header, HeaderCc: to.Cc, HeaderBcc: to.Bcc,
 		Attachments: []MessageAttachment{}, Groups: append([]string{}, c.Groups...), IPPool: c.Pool, Headers: headerMap(c),
 		Subject: c.Subject, PreText: c.PreText, HTMLBody: c.HTML, TextBody: c.Text, AMPBody: c.AMP,
 		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks,

@@ -301,6 +301,7 @@ func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Cont
 			}
 		}
 		add(to.Address, cc, to.Email, to.Variables)
+		drafts[mine[i]].Message.Bcc = blind(to.Bcc)
 		for _, copies := range [][]Copy{to.Cc, to.Bcc} {
 			for _, c := range copies {
 				add(to.Address, cc, c.Email, c.Variables)
@@ -308,6 +309,18 @@ func (q *Queue) drafts(ctx context.Context, s *Submission, content *waypost.Cont
 		}
 	}
 	return drafts, mine
+}
+
+// blind are the blind copies as the answers about their message show them. A
+// copy's own message does not tell of the others: it would hold them 50 times.
+func blind(copies []Copy) []waypost.Address {
+	var out []waypost.Address
+	for _, c := range copies {
+		if _, err := compose.Mailbox(c.Email); err == nil {
+			out = append(out, c.Address)
+		}
+	}
+	return out
 }
 
 // choose picks the provider of a new message (D-16): among the candidates that

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -35,7 +36,7 @@ type mailboxes struct {
 
 	mu      sync.Mutex
 	known   *simplelru.LRU[string, knownMailbox]
-	pending map[string]bool
+	pending map[string]chan struct{} // closed when the look-up ends
 	running sync.WaitGroup
 }
 
@@ -43,6 +44,17 @@ type knownMailbox struct {
 	box  waypost.Mailbox
 	null bool // its MX says that it takes no mail (RFC 7505)
 	at   time.Time
+	mx   unique.Handle[string] // its mail hosts, separated by spaces; many domains have the same
+}
+
+// mxShown is how many mail hosts of a domain are kept.
+const mxShown = 10
+
+func joined(hosts []string, null bool) unique.Handle[string] {
+	if null {
+		hosts = nil
+	}
+	return unique.Make(strings.Join(hosts[:min(len(hosts), mxShown)], " "))
 }
 
 func newMailboxes(resolve MXResolver) *mailboxes {
@@ -52,7 +64,7 @@ func newMailboxes(resolve MXResolver) *mailboxes {
 	}
 	return &mailboxes{
 		classify: route.NewClassifier(), resolve: resolve, known: known,
-		places: make(chan struct{}, mxAtOnce), pending: map[string]bool{},
+		places: make(chan struct{}, mxAtOnce), pending: map[string]chan struct{}{},
 	}
 }
 
@@ -92,7 +104,7 @@ func (m *mailboxes) look(domain string) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.pending[domain] {
+	if m.pending[domain] != nil {
 		return
 	}
 	select {
@@ -100,7 +112,8 @@ func (m *mailboxes) look(domain string) {
 	default:
 		return
 	}
-	m.pending[domain] = true
+	done := make(chan struct{})
+	m.pending[domain] = done
 	m.running.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), mxTimeout)
 		defer cancel()
@@ -108,12 +121,51 @@ func (m *mailboxes) look(domain string) {
 		m.mu.Lock()
 		if err == nil || errors.Is(err, senderdomain.ErrNotFound) {
 			null := len(hosts) == 1 && strings.Trim(hosts[0], ".") == ""
-			m.known.Add(domain, knownMailbox{m.classify.MX(hosts), null, time.Now()})
+			m.known.Add(domain, knownMailbox{m.classify.MX(hosts), null, time.Now(), joined(hosts, null)})
 		}
 		delete(m.pending, domain)
 		m.mu.Unlock()
+		close(done)
 		<-m.places
 	})
+}
+
+// mx gives the mail hosts of a recipient's domain. What is not known, or is
+// old, is looked up when there is patience to wait for it.
+func (m *mailboxes) mx(ctx context.Context, recipient string, patience time.Duration) []string {
+	domain := waypost.EmailDomain(recipient)
+	m.mu.Lock()
+	k, ok := m.known.Get(domain)
+	m.mu.Unlock()
+	if patience > 0 && (!ok || time.Since(k.at) > mxFresh) {
+		m.look(domain)
+		m.mu.Lock()
+		done := m.pending[domain] // nil when it is over, or there was no place
+		m.mu.Unlock()
+		if done != nil {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			select {
+			case <-done:
+			case <-timer.C:
+			case <-ctx.Done():
+			}
+		}
+		m.mu.Lock()
+		k, ok = m.known.Get(domain)
+		m.mu.Unlock()
+	}
+	if !ok {
+		return nil
+	}
+	return strings.Fields(k.mx.Value())
+}
+
+// MX gives the mail hosts of a recipient's domain, most preferred first, at
+// most ten of them. What this node does not know is looked up when there is
+// patience to wait for it; without an answer there are none.
+func (q *Queue) MX(ctx context.Context, recipient string, patience time.Duration) []string {
+	return q.mailboxes.mx(ctx, recipient, patience)
 }
 
 // wait is for tests and for the end of the process: until no look-up is under

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,9 +73,10 @@ func (r *Resolver) TXT(ctx context.Context, name string) ([]string, error) {
 	return out, err
 }
 
-// MX finds the mail hosts of a name, in the order of the answer.
+// MX finds the mail hosts of a name, most preferred first.
 func (r *Resolver) MX(ctx context.Context, name string) ([]string, error) {
 	answer, err := r.find(ctx, name, dns.TypeMX)
+	slices.SortStableFunc(answer, func(a, b dns.RR) int { return cmp.Compare(a.(*dns.MX).Preference, b.(*dns.MX).Preference) })
 	var out []string
 	for _, rr := range answer {
 		out = append(out, hostName(rr.(*dns.MX).Mx))

@@ -20,7 +20,7 @@ func newHooks(c *Config, box *secret.Box, s store.Store, names *net.Resolver, ge
 	if !c.has("webhook") {
 		return sender, nil
 	}
-	return sender, webhook.NewWorkers(webhook.Config{Store: s, Box: box, Sender: sender, Log: c.Log, Geo: geo})
+	return sender, webhook.NewWorkers(webhook.Config{Store: s, Box: box, Sender: sender, Log: c.Log, Geo: geo, IP: c.PublicIP})
 }
 
 // tell works on the outbox of webhooks until ctx ends.

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -19,6 +20,7 @@ type Subject struct {
 	Message waypost.Message
 	Content waypost.Content // bodies and attachments are not looked at
 	Place   *track.Place    // where the visit came from; nil when nobody knows
+	IP      string          // address of the IP that stands for the provider (D-8), "": waypost.DefaultPseudoIP
 }
 
 // subject is the subject as the recipient read it.
@@ -228,7 +230,7 @@ func payloadLegacy(s *Subject, flags waypost.WebhookFlags) legacyPayload {
 	e, m, c := &s.Event, &s.Message, &s.Content
 	number, _ := typeOf(e, flags)
 	out := legacyPayload{EmailMessage: messageOf(s), Event: legacyEvent{
-		EventID: strconv.FormatInt(e.ID, 10), Groups: list(c.Groups), IPPoolID: m.Pool, DomainID: m.Domain, TPSPID: e.Provider,
+		EventID: strconv.FormatInt(e.ID, 10), Groups: list(c.Groups), IPID: m.IP(), IPPoolID: m.Pool, DomainID: m.Domain, TPSPID: e.Provider,
 		MessageType: m.Mailbox.String(), MessageSubject: s.subject(), AccountID: e.Account, SubAccountID: e.SubAccount,
 		MessageID: e.Message.String(), Type: number, From: c.From.Email, FromName: c.From.Name, To: e.Recipient, ToName: m.RecipientName(),
 		SubmittedAt: e.At.Unix(), SMTPCode: e.Code, SMTPDescription: e.Text,
@@ -288,6 +290,9 @@ func messageOf(s *Subject) emailMessage {
 		Headers: map[string]string{}, CustomFields: fields(m.Variables),
 		TrackOpens: c.TrackOpens, TrackClicks: c.TrackClicks, WebhookEndpoint: c.Webhook,
 	}
+	if out.IPID = m.IP(); out.IPID != 0 {
+		out.PublicIP = cmp.Or(s.IP, waypost.DefaultPseudoIP)
+	}
 	for _, h := range c.Headers {
 		out.Headers[h.Name] = h.Value
 	}
@@ -298,6 +303,9 @@ func recipientOf(m *waypost.Message) recipient {
 	out := recipient{Name: m.RecipientName(), Email: m.Recipient, CustomFields: fields(m.Variables), Cc: []nameEmail{}, Bcc: []nameEmail{}}
 	for _, cc := range m.Cc {
 		out.Cc = append(out.Cc, nameEmail(cc))
+	}
+	for _, bcc := range m.Bcc {
+		out.Bcc = append(out.Bcc, nameEmail(bcc))
 	}
 	return out
 }

@@ -68,6 +68,7 @@ func subject() webhook.Subject {
 		},
 		Message: waypost.Message{
 			ID: id, Account: 1, SubAccount: 2, Recipient: "ann@example.org", To: waypost.Address{Name: "Ann", Email: "ann@example.org"},
+			Provider: 3, Bcc: []waypost.Address{{Name: "Di", Email: "di@example.org"}},
 			Cc: []waypost.Address{{Email: "bob@example.org"}}, Variables: []byte(`{"first":"Ann","n":5}`), Domain: 4, Pool: 5, SubmittedAt: at,
 		},
 		Content: waypost.Content{

@@ -24,6 +24,7 @@ type subjects struct {
 	store   store.Store
 	stored  store.Heads
 	geo     *track.Geo // nil: no places
+	ip      string     // address of the pseudo IP
 	heads   *lru.Cache[waypost.UUID, waypost.Content]
 	load    singleflight.Group
 	loading *semaphore.Weighted // contents in memory at once
@@ -32,12 +33,12 @@ type subjects struct {
 // keptHeads is how many heads of contents are kept: a few kilobytes each.
 const keptHeads = 4096
 
-func newSubjects(s store.Store, geo *track.Geo) *subjects {
+func newSubjects(s store.Store, geo *track.Geo, ip string) *subjects {
 	heads, err := lru.New[waypost.UUID, waypost.Content](keptHeads)
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
-	return &subjects{store: s, stored: store.Heads{Queue: s}, geo: geo, heads: heads, loading: semaphore.NewWeighted(4)}
+	return &subjects{store: s, stored: store.Heads{Queue: s}, geo: geo, ip: ip, heads: heads, loading: semaphore.NewWeighted(4)}
 }
 
 // of gives the subject of each delivery of a batch. A message or content that
@@ -53,7 +54,7 @@ func (s *subjects) of(ctx context.Context, batch []store.ClaimedDelivery) ([]Sub
 	}
 	out := make([]Subject, len(batch))
 	for i := range batch {
-		out[i] = Subject{Event: batch[i].Event, Message: messages[ids[i]]}
+		out[i] = Subject{Event: batch[i].Event, Message: messages[ids[i]], IP: s.ip}
 		if v := out[i].Event.Visit; v != nil {
 			if p, ok := s.geo.Place(v.IP); ok {
 				out[i].Place = &p

@@ -22,6 +22,7 @@ type Config struct {
 	Sender *Sender
 	Log    *slog.Logger
 	Geo    *track.Geo // where visits come from; nil: not told
+	IP     string     // what payloads call the IP that stands for providers (D-8); "": waypost.DefaultPseudoIP
 
 	Schedule   []time.Duration  // pauses before retries: waypost.WebhookSchedule
 	PerWebhook int              // requests at once for one webhook: 32
@@ -95,7 +96,7 @@ func NewWorkers(c Config) *Workers {
 		c.Now = time.Now
 	}
 	return &Workers{
-		cfg: c, places: make(chan struct{}, c.Total), subjects: newSubjects(c.Store, c.Geo),
+		cfg: c, places: make(chan struct{}, c.Total), subjects: newSubjects(c.Store, c.Geo, c.IP),
 		hosts: hosts{rest: c.Rest, most: max(1, c.PerWebhook/4)}, lanes: map[int64]*lane{},
 	}
 }

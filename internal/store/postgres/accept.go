@@ -65,11 +65,15 @@ func (r *rows) message(m *waypost.Message) error {
 	if err != nil {
 		return err
 	}
+	bcc, err := asJSON(m.Bcc, len(m.Bcc))
+	if err != nil {
+		return err
+	}
 	groups, err := asJSON(m.Groups, len(m.Groups))
 	if err != nil {
 		return err
 	}
-	r.row(17)
+	r.row(18)
 	r.uuid(m.ID)
 	r.int64(m.Account)
 	r.int64(m.SubAccount)
@@ -99,6 +103,7 @@ func (r *rows) message(m *waypost.Message) error {
 	} else {
 		r.text(folded)
 	}
+	r.text(bcc)
 	return nil
 }
 

@@ -129,7 +129,7 @@ func (r *rows) attempt(a *waypost.Attempt) {
 const (
 	contentCopy = `COPY content (id, account, sub_account, body, own_id) FROM STDIN BINARY`
 	messageCopy = `COPY message (id, account, sub_account, content, domain, pool, provider, submitted, mailbox,
-recipient, to_name, to_email, cc, variables, groups, own_webhook, folded) FROM STDIN BINARY`
+recipient, to_name, to_email, cc, variables, groups, own_webhook, folded, bcc) FROM STDIN BINARY`
 	queueCopy = `COPY queue (message, account, provider, due, lease, attempt, mailbox, unknown) FROM STDIN BINARY`
 	eventCopy = `COPY event (id, evidence, account, sub_account, provider, message, at, code, attempt, type, late,
 source, recipient, enhanced, text, reason, rule, queue, relay, domain, visit) FROM STDIN BINARY`

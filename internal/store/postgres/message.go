@@ -34,7 +34,7 @@ func list[T any](ctx context.Context, d *DB, act string, scan pgx.RowToFunc[T], 
 	return all, wrap(ctx, act, err)
 }
 
-const messageColumns = `m.id, m.account, m.sub_account, m.content, m.recipient, m.to_name, m.to_email, m.cc, m.variables,
+const messageColumns = `m.id, m.account, m.sub_account, m.content, m.recipient, m.to_name, m.to_email, m.cc, m.bcc, m.variables,
 m.provider, m.submitted, ` + facetColumns
 
 // facetColumns are what the events of a message are counted under.
@@ -61,7 +61,7 @@ func (r *facetRow) value() (waypost.Facets, error) {
 type messageRow struct {
 	m         waypost.Message
 	to        *string
-	cc        string
+	cc, bcc   string
 	submitted int64
 	facets    facetRow
 }
@@ -69,7 +69,7 @@ type messageRow struct {
 func (r *messageRow) dest() []any {
 	m := &r.m
 	return append([]any{
-		into(&m.ID), &m.Account, &m.SubAccount, into(&m.Content), &m.Recipient, &m.To.Name, &r.to, &r.cc, &m.Variables,
+		into(&m.ID), &m.Account, &m.SubAccount, into(&m.Content), &m.Recipient, &m.To.Name, &r.to, &r.cc, &r.bcc, &m.Variables,
 		&m.Provider, &r.submitted,
 	}, r.facets.dest()...)
 }
@@ -84,8 +84,8 @@ func (r *messageRow) value() (waypost.Message, error) {
 	m.SubmittedAt = moment(r.submitted)
 	f, err := r.facets.value()
 	m.Domain, m.Pool, m.Mailbox, m.Groups, m.OwnWebhook = f.Domain, f.Pool, f.Mailbox, f.Groups, f.OwnWebhook
-	m.Cc = nil
-	return m, errors.Join(err, store.DecodeJSON(r.cc, &m.Cc))
+	m.Cc, m.Bcc = nil, nil
+	return m, errors.Join(err, store.DecodeJSON(r.cc, &m.Cc), store.DecodeJSON(r.bcc, &m.Bcc))
 }
 
 func scanMessage(row pgx.CollectableRow) (waypost.Message, error) {

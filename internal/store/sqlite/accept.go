@@ -22,19 +22,22 @@ func (d *DB) Accept(ctx context.Context, a *store.Acceptance) error {
 		if encoded[i], err = encodeMessage(m); err != nil {
 			return err
 		}
-		size += 400 + len(m.Variables) + len(encoded[i].cc)
+		size += 400 + len(m.Variables) + len(encoded[i].cc) + len(encoded[i].bcc)
 	}
 	return d.do(ctx, "accept", size, func(tx *tx) error { return tx.accept(a, body, encoded) })
 }
 
 // encodedMessage is what of a message is made in the caller's goroutine.
 type encodedMessage struct {
-	cc, groups string
-	to         int64 // hash of its recipient
+	cc, bcc, groups string
+	to              int64 // hash of its recipient
 }
 
 func encodeMessage(m *waypost.Message) (e encodedMessage, err error) {
 	if e.cc, err = listJSON(m.Cc); err != nil {
+		return e, err
+	}
+	if e.bcc, err = listJSON(m.Bcc); err != nil {
 		return e, err
 	}
 	e.groups, err = listJSON(m.Groups)
@@ -45,8 +48,8 @@ func encodeMessage(m *waypost.Message) (e encodedMessage, err error) {
 const (
 	insertContent = "INSERT INTO content (id, account, sub_account, body, own_id) VALUES ($1, $2, $3, $4, $5)"
 	insertMessage = `INSERT INTO message (id, account, sub_account, content, recipient, to_name, to_email, cc, variables, domain, pool,
-provider, mailbox, submitted, groups, own_webhook)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
+provider, mailbox, submitted, groups, own_webhook, bcc)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 )
 
 func (t *tx) accept(a *store.Acceptance, body []byte, encoded []encodedMessage) error {
@@ -68,7 +71,7 @@ func (t *tx) accept(a *store.Acceptance, body []byte, encoded []encodedMessage) 
 		}
 		e := &encoded[i]
 		if _, err := t.exec(insertMessage, m.ID[:], m.Account, m.SubAccount, m.Content[:], m.Recipient, m.To.Name, to, e.cc,
-			m.Variables, m.Domain, m.Pool, m.Provider, int64(m.Mailbox), millis(m.SubmittedAt), e.groups, m.OwnWebhook); err != nil {
+			m.Variables, m.Domain, m.Pool, m.Provider, int64(m.Mailbox), millis(m.SubmittedAt), e.groups, m.OwnWebhook, e.bcc); err != nil {
 			return fmt.Errorf("message %s: %w", m.ID, taken(err))
 		}
 		if err := t.findable(m.ID, e.to); err != nil {

@@ -13,7 +13,7 @@ import (
 
 const (
 	messageColumns = `m.id, m.account, m.sub_account, m.content, m.recipient, m.to_name, m.to_email, m.cc, m.variables, m.domain,
-m.pool, m.provider, m.mailbox, m.submitted, m.groups, m.own_webhook`
+m.pool, m.provider, m.mailbox, m.submitted, m.groups, m.own_webhook, m.bcc`
 	selectMessage = "SELECT " + messageColumns + " FROM message m"
 )
 
@@ -21,14 +21,15 @@ m.pool, m.provider, m.mailbox, m.submitted, m.groups, m.own_webhook`
 type messageRow struct {
 	id, content []byte
 	email       sql.NullString
-	cc, groups  string
+	cc, bcc     string
+	groups      string
 	submitted   int64
 }
 
 func (r *messageRow) dest(m *waypost.Message) []any {
 	return []any{
 		&r.id, &m.Account, &m.SubAccount, &r.content, &m.Recipient, &m.To.Name, &r.email, &r.cc, &m.Variables, &m.Domain,
-		&m.Pool, &m.Provider, &m.Mailbox, &r.submitted, &r.groups, &m.OwnWebhook,
+		&m.Pool, &m.Provider, &m.Mailbox, &r.submitted, &r.groups, &m.OwnWebhook, &r.bcc,
 	}
 }
 
@@ -40,7 +41,7 @@ func (r *messageRow) finish(m *waypost.Message) error {
 		m.To.Email = r.email.String
 	}
 	m.SubmittedAt = moment(r.submitted)
-	return errors.Join(store.DecodeJSON(r.cc, &m.Cc), store.DecodeJSON(r.groups, &m.Groups))
+	return errors.Join(store.DecodeJSON(r.cc, &m.Cc), store.DecodeJSON(r.bcc, &m.Bcc), store.DecodeJSON(r.groups, &m.Groups))
 }
 
 func scanMessage(row scanner, m *waypost.Message) error {

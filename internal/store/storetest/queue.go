@@ -19,6 +19,7 @@ func testAcceptWhole(t *testing.T, e Engine) {
 	rich := &a.Messages[0]
 	rich.To = waypost.Address{Name: "Ä B", Email: "original@example.org"}
 	rich.Cc = []waypost.Address{{Name: "C", Email: "c@example.org"}, {Email: "d@example.org"}}
+	rich.Bcc = []waypost.Address{{Email: "e@example.org"}, {Name: "F", Email: "f@example.org"}}
 	rich.Variables = []byte(`{"name":"Ä","n":1e3}`)
 	rich.Domain, rich.Pool, rich.Mailbox = 7, f.pool, 26
 	// The third was refused: no queue row, and a drop.
