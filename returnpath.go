@@ -95,8 +95,15 @@ func FindReturnPathUUID(sender string) (UUID, bool) {
 
 const returnPathMark = "bounces"
 
+// shortestReturnPath is the length of a return path up to the first digit of
+// its sub-account.
+const shortestReturnPath = len(returnPathMark) + len("+018f3c7e-1111-7222-8333-000000000000+1")
+
 // findReturnPath fills r without its domain and gives what follows it.
 func findReturnPath(sender string, r *ReturnPath) (rest string, ok bool) {
+	if len(sender) < shortestReturnPath { // as recipients mostly are
+		return "", false
+	}
 	if strings.HasPrefix(sender, returnPathMark) { // as it mostly is
 		if rest, ok = cutReturnPath(sender, r); ok {
 			return rest, true
@@ -122,7 +129,7 @@ func findReturnPath(sender string, r *ReturnPath) (rest string, ok bool) {
 // same separator in both places.
 func cutReturnPath(s string, r *ReturnPath) (rest string, ok bool) {
 	const mark = returnPathMark
-	if len(s) < len(mark)+1+36+2 || s[:len(mark)] != mark && !strings.EqualFold(s[:len(mark)], mark) {
+	if len(s) < shortestReturnPath || s[:len(mark)] != mark && !strings.EqualFold(s[:len(mark)], mark) {
 		return "", false
 	}
 	sep, s := s[len(mark)], s[len(mark)+1:]
