@@ -64,14 +64,13 @@ func (c *Correlator) sent(e *entry, f *mtalog.Fact, now time.Time) {
 // this machine.
 func (c *Correlator) judge(e *entry, f *mtalog.Fact) verdict {
 	filter := strings.HasPrefix(f.Description, "delivered via ") // pipe(8)
-	local := filter || f.RelayIP == "" || c.localIP(f.RelayIP)
 	if f.Next != "" {
 		if next := c.table.find(string(f.Next)); next != nil && next != e {
 			switch {
 			case !e.uuid.IsZero() && next.uuid == e.uuid:
 				next.claimed = true
 				return hop
-			case local && next.uuid.IsZero() && !next.null:
+			case next.uuid.IsZero() && !next.null && (filter || f.RelayIP == "" || c.localIP(f.RelayIP)):
 				next.claimed = true
 				c.bind(next, e.uuid, byChain)
 				return hop
@@ -84,7 +83,7 @@ func (c *Correlator) judge(e *entry, f *mtalog.Fact) verdict {
 	if e.uuid.IsZero() {
 		return delivery
 	}
-	if filter || f.RelayIP != "" && local && f.RelayPort != 25 && f.RelayPort != 587 {
+	if filter || f.RelayPort != 25 && f.RelayPort != 587 && f.RelayIP != "" && c.localIP(f.RelayIP) {
 		return unsure
 	}
 	return delivery

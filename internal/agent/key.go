@@ -17,6 +17,9 @@ type key struct{ a, b, c, d uint64 }
 
 const keyBytes = 32
 
+// noKey is the key of an entry that is not in use.
+var noKey = key{d: ^uint64(0)}
+
 // makeKey packs a queue id; one that is longer than any mail server makes is
 // cut, which the parsers do not let happen.
 func makeKey(instance uint8, queue string) (k key) {

@@ -73,7 +73,7 @@ type table struct {
 	byKey     index
 	byUUID    messages
 	serial    uint32
-	hot       *entry // found last
+	recent    recent
 	first     uint32 // not heard of for longest, to within hearing: number plus one
 	last      uint32
 	gone      leaving
@@ -126,15 +126,28 @@ func (t *table) intern(instance string) uint8 {
 	return uint8(len(t.instances) - 1)
 }
 
-// get finds the entry of k. Lines about one message tend to stand together.
+// recent says where the entries found lately are, each in the slot its hash
+// chooses: an entry asked for again within moments, as with the next line of
+// its message, is found without a look into the index, which is too large for
+// the nearest cache where many messages are deferred. What it says of a
+// forgotten entry does no harm, as that has no queue id's key.
+type recent [1024]slot
+
+func (r *recent) of(hash uint32) *slot { return &r[hash%uint32(len(r))] }
+
+// get finds the entry of k.
 func (t *table) get(k *key) *entry {
-	if h := t.hot; h != nil && h.key == *k {
-		return h
+	hash := k.hash()
+	last := t.recent.of(hash)
+	if *last != 0 && last.hash() == hash {
+		if e := t.entry(last.number()); e.key == *k {
+			return e
+		}
 	}
 	if t.byKey.used == 0 {
 		return nil
 	}
-	hash, mask := k.hash(), t.byKey.mask()
+	mask := t.byKey.mask()
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := t.byKey.slots[i]
 		if s == 0 {
@@ -144,7 +157,7 @@ func (t *table) get(k *key) *entry {
 			continue
 		}
 		if e := t.entry(s.number()); e.key == *k {
-			t.hot = e
+			*last = s
 			return e
 		}
 	}
@@ -167,7 +180,7 @@ func (t *table) add(k *key) *entry {
 	e := t.entry(number)
 	*e = entry{key: *k, keyHash: k.hash(), number: number, serial: t.serial}
 	t.byKey.put(e.keyHash, number)
-	t.hot = e
+	*t.recent.of(e.keyHash) = makeSlot(e.keyHash, number)
 	t.push(e)
 	return e
 }
@@ -211,13 +224,10 @@ func (t *table) handOver(from, to *entry) {
 // drop forgets an entry; e must not be used afterwards.
 func (t *table) drop(e *entry) {
 	t.byKey.remove(e.keyHash, e.number)
-	if t.hot == e {
-		t.hot = nil
-	}
 	t.unlink(e)
 	t.cut(e)
 	t.deferrals.dropAll(e)
 	t.setParent(e, "")
-	e.serial = 0
+	e.key, e.serial = noKey, 0
 	t.free = append(t.free, e.number)
 }
