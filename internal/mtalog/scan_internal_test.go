@@ -2,6 +2,7 @@ package mtalog
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,24 @@ func TestLeads(t *testing.T) {
 		}
 		if got, _ := ls.cut([]byte("x" + lead[1:] + " 3F2A1B: removed and so on, up to 32 letters")); got == mark {
 			t.Errorf("%q is found by another beginning", lead)
+		}
+	}
+}
+
+// TestBegins changes each byte of beginnings of every length in turn.
+func TestBegins(t *testing.T) {
+	text := []byte("Nov 24 04:02:53 a-rather-long-host-name.of-a-mail-server.example.com postfix")
+	for n := range len(text) {
+		begin := slices.Clone(text[:n])
+		if !begins(text, begin) || !begins(begin, begin) || n > 0 && begins(text[:n-1], begin) {
+			t.Fatalf("wrong about %q", begin)
+		}
+		for i := range begin {
+			begin[i] ^= 0x20
+			if begins(text, begin) {
+				t.Fatalf("%q is taken for the beginning of %q", begin, text)
+			}
+			begin[i] ^= 0x20
 		}
 	}
 }
