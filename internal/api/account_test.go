@@ -183,9 +183,26 @@ func TestScopes(t *testing.T) {
 	f(account, `"keys"`, "POST", "/account/key", `{"scopes":["keys","send"]}`, 403)
 }
 
+// TestKeySaysWhatItMayDo: nobody makes a key for everything by leaving out what
+// it is for.
+func TestKeySaysWhatItMayDo(t *testing.T) {
+	w := newWorld(t)
+	for _, body := range []string{`{}`, `{"scopes":null}`, `{"kind":"subaccount"}`, `{"name":"ci"}`} {
+		if message, param := errorOf(w.want(422, "POST", "/api/v1/account/key", waypost.KeyAccount, body)); param != "scopes" || !strings.Contains(message, "send, read, manage, keys") {
+			t.Errorf("%s: %q, %s", body, param, message)
+		}
+	}
+	for body, want := range map[string]string{`{"scopes":[]}`: "account []", `{"kind":"subaccount","scopes":["send"]}`: "subaccount [send]"} {
+		k := w.want(201, "POST", "/api/v1/account/key", waypost.KeyAccount, body)
+		if got := fmt.Sprintf("%v %v", k["kind"], k["scopes"]); got != want {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+}
+
 func TestKeysEnd(t *testing.T) {
 	w := newWorld(t)
-	id, key := w.newKey(`{"name":"ci","expires":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `"}`)
+	id, key := w.newKey(`{"scopes":[],"name":"ci","expires":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `"}`)
 	if rec := w.with(waypost.KeyAccount, key, "GET", "/account/ippool", ""); rec.Code != 200 {
 		t.Fatalf("a fresh key: %d %s", rec.Code, rec.Body)
 	}
@@ -217,11 +234,11 @@ func TestKeysEnd(t *testing.T) {
 
 func TestKeyNetworks(t *testing.T) {
 	w := newWorld(t)
-	_, key := w.newKey(`{"networks":["192.0.2.0/24","2001:db8::1"]}`) // httptest calls from 192.0.2.1
+	_, key := w.newKey(`{"scopes":[],"networks":["192.0.2.0/24","2001:db8::1"]}`) // httptest calls from 192.0.2.1
 	if rec := w.with(waypost.KeyAccount, key, "GET", "/account/ippool", ""); rec.Code != 200 {
 		t.Errorf("from a network of the key: %d %s", rec.Code, rec.Body)
 	}
-	_, key = w.newKey(`{"networks":["198.51.100.7"]}`)
+	_, key = w.newKey(`{"scopes":[],"networks":["198.51.100.7"]}`)
 	rec := w.with(waypost.KeyAccount, key, "GET", "/account/ippool", "")
 	if rec.Code != 403 || !strings.Contains(rec.Body.String(), "from 192.0.2.1") {
 		t.Errorf("from elsewhere: %d %s", rec.Code, rec.Body)
@@ -234,8 +251,8 @@ func TestKeyNetworks(t *testing.T) {
 
 func TestKeyRate(t *testing.T) {
 	w := newWorld(t)
-	_, key := w.newKey(`{"perHour":60}`)
-	_, other := w.newKey(`{"perHour":60}`)
+	_, key := w.newKey(`{"scopes":[],"perHour":60}`)
+	_, other := w.newKey(`{"scopes":[],"perHour":60}`)
 	for i := range 10 {
 		if rec := w.with(waypost.KeyAccount, key, "GET", "/account/ippool", ""); rec.Code != 200 {
 			t.Fatalf("request %d: %d %s", i, rec.Code, rec.Body)

@@ -16,10 +16,10 @@ import (
 func TestKeyGivesNoMore(t *testing.T) {
 	w := newWorld(t)
 	soon := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	_, near := w.newKey(`{"networks":["192.0.2.0/24"],"perHour":7200,"expires":"` + soon.Format(time.RFC3339) + `"}`)
+	_, near := w.newKey(`{"scopes":[],"networks":["192.0.2.0/24"],"perHour":7200,"expires":"` + soon.Format(time.RFC3339) + `"}`)
 	f := func(body string, want int) {
 		t.Helper()
-		rec := w.with(waypost.KeyAccount, near, "POST", "/account/key", body)
+		rec := w.with(waypost.KeyAccount, near, "POST", "/account/key", `{"scopes":[],`+body[1:])
 		if rec.Code != want || want == 403 && !strings.Contains(rec.Body.String(), "permission_denied") {
 			t.Errorf("%s: %d %s, want %d", body, rec.Code, rec.Body, want)
 		}
@@ -35,7 +35,7 @@ func TestKeyGivesNoMore(t *testing.T) {
 	f(`{"expires":"`+soon.Add(time.Second).Format(time.RFC3339)+`"}`, 403)
 	f(`{"expires":"`+soon.Add(-time.Minute).Format(time.RFC3339)+`"}`, 201)
 
-	got := w.with(waypost.KeyAccount, near, "POST", "/account/key", `{"name":"heir"}`).Body.String()
+	got := w.with(waypost.KeyAccount, near, "POST", "/account/key", `{"name":"heir","scopes":[]}`).Body.String()
 	for _, part := range []string{`"networks":["192.0.2.0/24"]`, `"perHour":7200`, `"expires":"` + soon.Format(time.RFC3339)} {
 		if !strings.Contains(got, part) {
 			t.Errorf("a key made without bounds has %s, not %s", got, part)
@@ -85,7 +85,7 @@ func TestHeirsOfBoundedKeys(t *testing.T) {
 func TestTimesThatCannotBeTold(t *testing.T) {
 	w := newWorld(t)
 	const late = `"9999-12-31T23:59:59-01:00"`
-	w.want(422, "POST", "/api/v1/account/key", waypost.KeyAccount, `{"expires":`+late+`}`)
+	w.want(422, "POST", "/api/v1/account/key", waypost.KeyAccount, `{"scopes":[],"expires":`+late+`}`)
 	w.want(200, "GET", "/api/v1/account/key", waypost.KeyAccount, nil)
 	w.want(422, "POST", "/api/v1/subaccount/suppression/entry", waypost.KeySubAccount, `{"entries":[{"email":"a@example.org","expires":`+late+`}]}`)
 	w.want(422, "POST", "/api/v1/subaccount/suppression/import", waypost.KeySubAccount, "email,expires\na@example.org,9999-12-31T23:59:59-01:00\n")

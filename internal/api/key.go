@@ -39,7 +39,7 @@ type APIKeyRequest struct {
 	Name       *string   `json:"name,omitempty" doc:"at most 100 characters"`
 	Kind       string    `json:"kind,omitempty" enum:"account,subaccount" doc:"account without it"`
 	SubAccount number    `json:"subAccountId,omitempty" doc:"of a key of a sub-account"`
-	Scopes     *[]string `json:"scopes,omitempty"`
+	Scopes     *[]string `json:"scopes,omitempty" doc:"of send, read, manage, keys; an empty list is everything of its kind. Only a key that has scopes itself may leave it out at a creation, which gives its own"`
 	Networks   *[]string `json:"networks,omitempty" doc:"prefixes such as 203.0.113.0/24, or single addresses; at most 100"`
 	PerHour    *number   `json:"perHour,omitempty"`
 	Expires    *string   `json:"expires,omitempty" doc:"a time of RFC 3339; empty for never"`
@@ -116,6 +116,9 @@ func (a *API) createKey(ctx context.Context, in *raw) (APIKey, error) {
 		k.Kind, k.SubAccount, prefix = waypost.KeySubAccount, s.ID, "wps"
 	default:
 		return APIKey{}, badField("kind", "must be account or subaccount; keys of providers are made by rotating them")
+	}
+	if req.Scopes == nil && len(me.Scopes) == 0 {
+		return APIKey{}, badField("scopes", "is missing: say what the key may do, %s; an empty list is everything of its kind", scopeNames())
 	}
 	if err := req.apply(&k, &me, now); err != nil {
 		return APIKey{}, err
@@ -205,14 +208,20 @@ func inside(network string, others []string) bool {
 	})
 }
 
-func scopes(given []string) ([]string, error) {
-	var known []string
+// scopeNames lists the scopes in a sentence.
+func scopeNames() string {
+	var all []string
 	for _, s := range scopeWords {
-		known = append(known, s.Name)
+		all = append(all, s.Name)
 	}
+	return strings.Join(all, ", ")
+}
+
+func scopes(given []string) ([]string, error) {
+	known := strings.Split(scopeNames(), ", ")
 	for i, s := range given {
 		if !slices.Contains(known, s) {
-			return nil, badField(fmt.Sprintf("scopes[%d]", i), "must be one of %s", strings.Join(known, ", "))
+			return nil, badField(fmt.Sprintf("scopes[%d]", i), "must be one of %s", scopeNames())
 		}
 	}
 	out := slices.Clone(given)
