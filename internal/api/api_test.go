@@ -17,6 +17,7 @@ import (
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/api"
 	"github.com/waypost-mail/waypost/internal/bounce"
+	"github.com/waypost-mail/waypost/internal/dkim"
 	"github.com/waypost-mail/waypost/internal/ingest"
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/secret"
@@ -34,6 +35,7 @@ type world struct {
 	store   store.Store
 	handler http.Handler
 	queue   *queue.Queue
+	box     *secret.Box
 	log     *bytes.Buffer
 	account waypost.Account
 	sub     waypost.SubAccount
@@ -71,7 +73,7 @@ func newWorldOn(t *testing.T, domains senderdomain.Config, s store.Store) *world
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, store: s, log: &bytes.Buffer{}, keys: map[waypost.KeyKind]string{}, headers: map[waypost.KeyKind]string{
+	w := &world{T: t, store: s, box: box, log: &bytes.Buffer{}, keys: map[waypost.KeyKind]string{}, headers: map[waypost.KeyKind]string{
 		waypost.KeyAccount: "X-Account-ApiKey", waypost.KeySubAccount: "X-SubAccount-ApiKey", waypost.KeyIngestion: "X-SP-Event-ApiKey",
 	}}
 	log := w.logger()
@@ -163,10 +165,21 @@ func (w *world) provider(name string, script smtptest.Script) map[string]any {
 }
 
 // verified makes a sender domain whose return path was found.
+// verified makes a sender domain that can send.
 func (w *world) verified(name string) {
 	w.Helper()
+	key, err := dkim.GenerateEd25519()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.domain(name, senderdomain.SealKey(w.box, key))
+}
+
+// domain makes a sender domain whose return path is verified.
+func (w *world) domain(name string, key []byte) {
+	w.Helper()
 	d := waypost.SenderDomain{
-		Account: w.account.ID, SubAccount: w.sub.ID, Name: name, Selector: waypost.DKIMSelector, Created: time.Now(), NextCheck: time.Now().Add(time.Hour),
+		Account: w.account.ID, SubAccount: w.sub.ID, Name: name, Selector: waypost.DKIMSelector, Key: key, Created: time.Now(), NextCheck: time.Now().Add(time.Hour),
 		Records: []waypost.DNSRecord{{Kind: waypost.RecordReturnPath, Verified: true}},
 	}
 	if err := w.store.CreateDomain(w.Context(), &d); err != nil {

@@ -150,7 +150,7 @@ func (a *API) domainsHealth(ctx context.Context, account int64) []HealthCheck {
 			return unreadable(err)
 		}
 		for i := range all {
-			bad := domainHealth(&all[i], sub.Name)
+			bad := append(a.keyHealth(&all[i], sub.Name), domainHealth(&all[i], sub.Name)...)
 			if len(bad) > 0 && len(out) >= healthNamed {
 				more++
 				continue
@@ -168,6 +168,21 @@ func (a *API) domainsHealth(ctx context.Context, account int64) []HealthCheck {
 		out = append(out, HealthCheck{"senderDomain", "", HealthWarn, fmt.Sprintf("%d more domains have trouble.", more), "See GET /api/v1/subaccount/domain."})
 	case len(out) == 0:
 		out = []HealthCheck{{"senderDomain", "", HealthOK, fmt.Sprintf("%d sender domains are verified and can send.", seen), ""}}
+	}
+	return out
+}
+
+// keyHealth tells which keys of a domain cannot sign, so that its mail is
+// refused, and what waits already goes on waiting.
+func (a *API) keyHealth(d *waypost.SenderDomain, sub string) (out []HealthCheck) {
+	for _, k := range d.SigningKeys() {
+		if _, err := senderdomain.OpenKey(a.cfg.Box, k.Key); err != nil {
+			out = append(out, HealthCheck{
+				"senderDomain", fmt.Sprintf("%s (sub-account %s), selector %s", d.Name, sub, k.Selector), HealthFail,
+				"Its DKIM key is missing or cannot be opened with this installation's key file, so its mail is refused.",
+				"Bring the key file or the database back from a backup, or delete the domain and add it again.",
+			})
+		}
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/dkim"
 	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
 )
@@ -110,8 +111,14 @@ func TestHealthTrouble(t *testing.T) {
 	if err := w.store.AgentSeen(t.Context(), waypost.Agent{Provider: bad.ID, LastSeen: now.Add(-2 * time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
+	signs, err := dkim.GenerateEd25519()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.domain("keyless.example", nil)
 	for i := range 60 {
 		d := waypost.SenderDomain{
+			Key:     senderdomain.SealKey(w.box, signs),
 			Account: w.account.ID, SubAccount: w.sub.ID, Name: fmt.Sprintf("d%d.example", i), Created: now, CheckedAt: now, NextCheck: now,
 			Records: []waypost.DNSRecord{{Kind: waypost.RecordDKIM, Host: "h.example", Failure: "not there"}, {Kind: waypost.RecordReturnPath, Verified: true}},
 		}
@@ -126,7 +133,8 @@ func TestHealthTrouble(t *testing.T) {
 		{"ptr warn gone, 9.9.9.9", "elsewhere.example does not lead back"},
 		{"ptr warn gone, 8.8.4.4", "no PTR record"},
 		{"senderDomain fail d0.example (sub-account s)", "not there"},
-		{"senderDomain warn", "10 more domains"},
+		{"senderDomain fail keyless.example (sub-account s), selector sp-dkim", "its mail is refused"},
+		{"senderDomain warn", "12 more domains"},
 	} {
 		if !says(lines, want...) {
 			t.Errorf("no line with %q in\n%s", want, strings.Join(lines, "\n"))

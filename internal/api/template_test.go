@@ -150,9 +150,14 @@ func TestPreview(t *testing.T) {
 	if p["signed"] != false || !strings.Contains(fmt.Sprint(p["warnings"]), "no_return_path") || !strings.Contains(fmt.Sprint(p["warnings"]), "no DKIM signature") {
 		t.Errorf("%v", p["warnings"])
 	}
-	w.verified("keyless.example")
-	if message, param := errorOf(w.want(422, "POST", sendCall+"/preview", waypost.KeySubAccount, fmt.Sprintf(body, "keyless.example"))); param != "from.email" || !strings.Contains(message, "DKIM key of keyless.example") {
-		t.Errorf("without a key: %q of %q", message, param)
+	w.domain("keyless.example", nil) // lost its key
+	w.domain("foreign.example", []byte("sealed elsewhere"))
+	for _, name := range []string{"keyless.example", "foreign.example"} {
+		for _, call := range []string{sendCall, sendCall + "/preview"} {
+			if message, param := errorOf(w.want(422, "POST", call, waypost.KeySubAccount, fmt.Sprintf(body, name))); param != "from.email" || !strings.Contains(message, "DKIM key of "+name) {
+				t.Errorf("%s without a key: %q of %q", call, message, param)
+			}
+		}
 	}
 	w.want(422, "POST", sendCall+"/preview?recipient=2", waypost.KeySubAccount, fmt.Sprintf(body, "example.com"))
 	w.want(422, "POST", sendCall+"/preview", waypost.KeySubAccount, strings.Replace(fmt.Sprintf(body, "example.com"), "{{name}} ", "{{#if x}}", 1))

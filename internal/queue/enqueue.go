@@ -61,10 +61,12 @@ type Accepted struct {
 }
 
 // Refused is a submission that cannot be accepted as it is: nothing was
-// stored. Field is the name in the request.
+// stored. Field is the name in the request. Ours says that the request is good
+// and something of the installation must be mended.
 type Refused struct {
 	Field   string
 	Message string
+	Ours    bool
 }
 
 // Error names the field.
@@ -145,6 +147,7 @@ type planned struct {
 	content  waypost.Content
 	prepared *compose.Prepared
 	domain   *waypost.SenderDomain // nil: no verified return path
+	signing  signing               // of the domain
 	drafts   []ingest.Draft
 	mine     []int // for each entry of "to", the index of its own draft
 }
@@ -170,20 +173,40 @@ func (q *Queue) plan(ctx context.Context, s *Submission, whole bool, now time.Ti
 	if p.domain, err = q.senderDomain(ctx, p.content.SubAccount, p.content.From.Email); err != nil {
 		return nil, err
 	}
+	if p.signing, err = q.signingOf(ctx, p.domain); err != nil {
+		return nil, err
+	}
 	p.drafts, p.mine = q.drafts(ctx, s, &p.content, &pool, p.domain, now)
 	if len(p.drafts) > MaxMessages {
-		return nil, &Refused{"to", fmt.Sprintf("to, cc and bcc make %d messages; one call may make %d", len(p.drafts), MaxMessages)}
+		return nil, &Refused{Field: "to", Message: fmt.Sprintf("to, cc and bcc make %d messages; one call may make %d", len(p.drafts), MaxMessages)}
 	}
 	q.check(p.drafts, s.SubAccount.Checks)
 	return p, q.suppress(ctx, p.content.SubAccount, p.drafts, now)
 }
 
+// signingOf finds the signers of a submission's domain, none without one. Mail
+// that nobody could sign would wait, an hour at a time, until somebody looks:
+// whoever sends it is told at once.
+func (q *Queue) signingOf(ctx context.Context, domain *waypost.SenderDomain) (signing, error) {
+	if domain == nil {
+		return signing{}, nil
+	}
+	s, err := q.domains.get(ctx, domain.ID)
+	if key, ok := errors.AsType[*unusableKey](err); ok {
+		return s, &Refused{Field: "from.email", Message: key.Error(), Ours: true}
+	}
+	if errors.Is(err, store.ErrNotFound) { // it was deleted just now
+		return signing{}, nil
+	}
+	return s, err
+}
+
 func refusedTemplate(err error) error {
 	if t, ok := errors.AsType[*compose.TemplateError](err); ok {
-		return &Refused{t.Part, fmt.Sprintf("line %d, column %d: %s", t.Line, t.Column, t.Msg)}
+		return &Refused{Field: t.Part, Message: fmt.Sprintf("line %d, column %d: %s", t.Line, t.Column, t.Msg)}
 	}
 	if h, ok := errors.AsType[*compose.HeaderError](err); ok {
-		return &Refused{"headers." + h.Name, h.Why}
+		return &Refused{Field: "headers." + h.Name, Message: h.Why}
 	}
 	return fmt.Errorf("prepare content: %w", err)
 }
@@ -205,7 +228,7 @@ func (q *Queue) namedPool(ctx context.Context, sub *waypost.SubAccount, name str
 	if name != "" {
 		p, err := q.cfg.Store.PoolByName(ctx, account, name)
 		if errors.Is(err, store.ErrNotFound) {
-			return p, &Refused{"ippool", fmt.Sprintf("there is no pool named %q; GET /api/v1/account/ippool lists them", name)}
+			return p, &Refused{Field: "ippool", Message: fmt.Sprintf("there is no pool named %q; GET /api/v1/account/ippool lists them", name)}
 		}
 		if err != nil {
 			return p, fmt.Errorf("find pool %q: %w", name, err)
@@ -224,9 +247,9 @@ func (q *Queue) namedPool(ctx context.Context, sub *waypost.SubAccount, name str
 	case err != nil:
 		return waypost.Pool{}, fmt.Errorf("list pools: %w", err)
 	case len(all) == 0:
-		return waypost.Pool{}, &Refused{"ippool", "the account has no pool yet: create a Custom SMTP provider with POST /api/v1/account/tpsp/, which makes one"}
+		return waypost.Pool{}, &Refused{Field: "ippool", Message: "the account has no pool yet: create a Custom SMTP provider with POST /api/v1/account/tpsp/, which makes one"}
 	case len(all) > 1:
-		return waypost.Pool{}, &Refused{"ippool", "name the pool to send through: the account has several"}
+		return waypost.Pool{}, &Refused{Field: "ippool", Message: "name the pool to send through: the account has several"}
 	}
 	return all[0], nil
 }

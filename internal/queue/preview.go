@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -33,21 +32,14 @@ func (q *Queue) Preview(ctx context.Context, s *Submission, index int) (Preview,
 	out := Preview{Drop: d.Drop, Text: d.Text}
 	o := compose.Options{HeaderPrefix: q.cfg.HeaderPrefix, SenderDomain: domainOf(p.content.From.Email), Track: q.cfg.Track.site(""), Now: now}
 	if p.domain != nil {
-		signing, err := q.domains.get(ctx, p.domain.ID)
-		if key, ok := errors.AsType[*unusableKey](err); ok {
-			return Preview{}, &Refused{"from.email", key.Error()}
-		}
-		if err != nil {
-			return Preview{}, err
-		}
-		o.Signers, o.SenderDomain, o.Track = signing.signers, signing.name, q.cfg.Track.site(signing.track)
+		o.Signers, o.SenderDomain, o.Track = p.signing.signers, p.signing.name, q.cfg.Track.site(p.signing.track)
 	}
 	out.DKIM = len(o.Signers) > 0
 	if d.Drop == waypost.DropInvalid {
-		return Preview{}, &Refused{fmt.Sprintf("to[%d].email", index), d.Text}
+		return Preview{}, &Refused{Field: fmt.Sprintf("to[%d].email", index), Message: d.Text}
 	}
 	if out.Preview, err = p.prepared.Preview(&d.Message, o); err != nil {
-		return Preview{}, &Refused{"body", err.Error()}
+		return Preview{}, &Refused{Field: "body", Message: err.Error()}
 	}
 	return out, nil
 }

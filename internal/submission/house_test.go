@@ -15,10 +15,12 @@ import (
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/bounce"
+	"github.com/waypost-mail/waypost/internal/dkim"
 	"github.com/waypost-mail/waypost/internal/gate"
 	"github.com/waypost-mail/waypost/internal/ingest"
 	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
 	"github.com/waypost-mail/waypost/internal/submission"
@@ -60,10 +62,14 @@ func newHouse(t *testing.T, change func(*submission.Config)) *house {
 	p := waypost.Provider{Account: h.account, Name: "mine", Host: "mail.example.net", Port: 25, Security: "none", Auth: "none", MaxPerHour: 100, Created: now, Updated: now}
 	pool := waypost.Pool{Account: h.account, Name: "mine", Strategy: waypost.StrategyVolumePercentage, Created: now}
 	h.ok(s.CreateProvider(t.Context(), &p, &waypost.APIKey{Kind: waypost.KeyIngestion, Hash: [32]byte{7}, Created: now}, &pool))
-	h.ok(s.CreateDomain(t.Context(), &waypost.SenderDomain{
-		Account: h.account, SubAccount: h.sub, Name: "example.com", Selector: waypost.DKIMSelector, Created: now, NextCheck: now.Add(time.Hour),
-		Records: []waypost.DNSRecord{{Kind: waypost.RecordReturnPath, Verified: true}},
-	}))
+	signs, err := dkim.GenerateEd25519()
+	h.ok(err)
+	for name, sealed := range map[string][]byte{"example.com": senderdomain.SealKey(box, signs), "keyless.example": nil} {
+		h.ok(s.CreateDomain(t.Context(), &waypost.SenderDomain{
+			Account: h.account, SubAccount: h.sub, Name: name, Selector: waypost.DKIMSelector, Key: sealed, Created: now, NextCheck: now.Add(time.Hour),
+			Records: []waypost.DNSRecord{{Kind: waypost.RecordReturnPath, Verified: true}},
+		}))
+	}
 	log := slog.New(slog.DiscardHandler)
 	c := submission.Config{Store: s, Host: "submit.example.com", Log: log, Grace: 5 * time.Second}
 	c.Queue = queue.New(queue.Config{Store: s, Door: ingest.New(s, judge), Box: box, Log: log})

@@ -206,6 +206,10 @@ func (s *session) refuse(err error) error {
 		return r
 	}
 	if r, ok := errors.AsType[*queue.Refused](err); ok {
+		if r.Ours { // cryptographic failure (RFC 3463, X.7.5): the sender's queue keeps it
+			s.srv.cfg.Log.ErrorContext(s.ctx, "a submitted message was not taken; its sender will try again", "error", r.Message)
+			return reply(451, 4, 7, 5, line(r.Message))
+		}
 		return reply(554, 5, 6, 0, line(r.Field+": "+r.Message))
 	}
 	s.srv.cfg.Log.ErrorContext(s.ctx, "a submitted message was not taken; its sender will try again", "error", err)

@@ -270,3 +270,18 @@ func TestBlocked(t *testing.T) {
 		t.Errorf("blocked: %v, want 550", err)
 	}
 }
+
+// TestUnusableKey: mail that nobody could sign is not taken for now; its sender
+// keeps it, and hears why.
+func TestUnusableKey(t *testing.T) {
+	h := newHouse(t, nil)
+	c := h.dial()
+	err := c.SendMail("whoever@example.com", []string{"ann@example.org"}, strings.NewReader(mail(strings.Replace(simple, "news@example.com", "news@keyless.example", 1))))
+	refused, ok := errors.AsType[*gosmtp.SMTPError](err)
+	if !ok || refused.Code != 451 || refused.EnhancedCode != (gosmtp.EnhancedCode{4, 7, 5}) || !strings.Contains(refused.Message, "DKIM key of keyless.example") {
+		t.Fatalf("%v", err)
+	}
+	if n := len(h.messages()); n != 0 {
+		t.Errorf("%d messages", n)
+	}
+}
