@@ -28,6 +28,7 @@ type settings struct {
 	PublicURL            string          `name:"public-url" help:"How the world reaches the HTTP address." placeholder:"URL"`
 	PublicIP             string          `name:"public-ip" help:"Address that /account/ip shows for your own servers." placeholder:"IP"`
 	KeyPerHour           int             `help:"Requests an hour of an API key that has no bound of its own; 0 for no bound."`
+	MetricsToken         string          `help:"Bearer token that /metrics asks for; open without it. Better in the environment." placeholder:"TOKEN"`
 	LegacySunset         string          `help:"Day from which the contract v1 answers requests that name none; until then they are told of it. Never without it." placeholder:"YYYY-MM-DD"`
 	BounceHost           string          `help:"Host that return paths point to." placeholder:"HOST"`
 	Separator            string          `name:"return-path-separator" help:"Character between the parts of return paths: + = or -, for mail servers that refuse the plus sign or take it for theirs. All are read." default:"+" placeholder:"CHAR"`
@@ -108,7 +109,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 			CreateRole: s.OIDCCreateRole, Groups: s.OIDCGroups, GroupsClaim: s.OIDCGroupsClaim, Only: s.OIDCOnly,
 		},
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, SimulatorDomain: s.SimulatorDomain, Roles: s.Roles,
-		Sessions: s.Sessions, RelayMemory: s.RelayMemory, Grace: s.Grace, Lease: s.Lease,
+		Sessions: s.Sessions, RelayMemory: s.RelayMemory, MetricsToken: s.MetricsToken, Grace: s.Grace, Lease: s.Lease,
 		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},
 		Lines:     lines,
 		Log:       e.log, Version: version,

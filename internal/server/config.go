@@ -47,6 +47,7 @@ type Config struct {
 	TrustedProxies []string  // CIDR prefixes whose X-Forwarded-For is believed
 	TrackScheme    string    // of the tracking hosts of sender domains: http, https, or "" for that of PublicURL
 	KeyPerHour     int       // requests an hour of a key without a bound of its own, 0: no bound
+	MetricsToken   string    // bearer token that /metrics asks for; "" : open
 	LegacySunset   time.Time // from when v1 answers requests that name no contract (D-1); zero: never
 
 	OIDC OIDC // how people log in to the dashboard, beside passwords
@@ -137,6 +138,9 @@ func (c *Config) Check() error {
 	}
 	if c.TrackScheme != "" && c.TrackScheme != "http" && c.TrackScheme != "https" {
 		bad = append(bad, fmt.Errorf("track-scheme: %q is neither http nor https", c.TrackScheme))
+	}
+	if err := checkMetricsToken(c.MetricsToken); err != nil {
+		bad = append(bad, err)
 	}
 	if err := c.OIDC.check(c.AllowPrivateNetworks); err != nil {
 		bad = append(bad, err)

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/waypost-mail/waypost/internal/api"
@@ -39,7 +37,7 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	mux.Handle("GET /readyz", &readiness{store: s, log: c.Log})
-	counted := metrics(q)
+	counted := metrics(q.Backlog)
 	if tracker != nil {
 		mux.Handle(track.Root, tracker)
 		counted.MustRegister(trackMetrics(tracker)...)
@@ -48,7 +46,7 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 	if hooks != nil {
 		counted.MustRegister(hookMetrics(hooks)...)
 	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(counted, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", behindToken(c.MetricsToken, promhttp.HandlerFor(counted, promhttp.HandlerOpts{})))
 	mux.Handle("/", front)
 	return bodyWithin(bodyPatience, singleSlashes(mux))
 }
@@ -138,26 +136,6 @@ func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // the caller may be gone
-}
-
-func metrics(q *queue.Queue) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "waypost_queue_messages", Help: "Messages that wait in the queue, up to 100000.",
-		}, func() float64 {
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-			defer cancel()
-			n, err := q.Backlog(ctx)
-			if err != nil {
-				return -1
-			}
-			return float64(n)
-		}),
-	)
-	return r
 }
 
 // httpLog takes the lines of net/http itself, such as broken handshakes.
