@@ -104,6 +104,7 @@ func (d *Door) Bounce(ctx context.Context, to Addressee, raw []byte, now time.Ti
 	if err != nil {
 		return Returned{}, fmt.Errorf("store a report to %s: %w", r.Envelope, err)
 	}
+	d.tally.addRecorded(facts, recorded)
 	out := Returned{Report: r}
 	if len(recorded) > 0 {
 		out.Duplicate = recorded[0] == store.Duplicate

@@ -14,10 +14,10 @@
 //     CSUnsubscribe; the last suppresses.
 //
 // Dedupe, suppression and counters go into the transaction of the event they
-// belong to: the store does that, from what this package hands it. Two counters
+// belong to: the store does that, from what this package hands it. Three counters
 // live in memory, and begin anew with the process: the breaker that holds
-// suppressions when reports contradict the agent too often ([BreakerLimit]), and
-// the replies behind [Door.Warnings].
+// suppressions when reports contradict the agent too often ([BreakerLimit]), the
+// replies behind [Door.Warnings], and [Door.Counts] of what was stored.
 //
 // The listener refuses at RCPT what is no return path of a message relayed
 // lately, bounds connections, rate, lines, size and time, ends a session that

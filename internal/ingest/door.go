@@ -20,6 +20,7 @@ type Door struct {
 	judge   *bounce.Judge
 	breaker breaker
 	watch   watch
+	tally   tally
 }
 
 // New makes the door of a store.
@@ -70,6 +71,7 @@ func (d *Door) AcceptOnce(ctx context.Context, content waypost.Content, encoded 
 	if err := d.store.Accept(ctx, &a); err != nil {
 		return fmt.Errorf("store %d messages: %w", len(drafts), err)
 	}
+	d.tally.add(a.Events...)
 	return nil
 }
 
@@ -155,6 +157,7 @@ func (d *Door) settle(ctx context.Context, s *store.Settlement) error {
 	if err := d.store.Settle(ctx, s); err != nil {
 		return fmt.Errorf("settle message %s: %w", s.Message.ID, err)
 	}
+	d.tally.add(s.Events...)
 	return nil
 }
 

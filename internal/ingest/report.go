@@ -63,6 +63,7 @@ func (d *Door) Report(ctx context.Context, provider int64, items []waypost.Repor
 	if err != nil {
 		return nil, fmt.Errorf("store %d reported events: %w", len(facts), err)
 	}
+	d.tally.addRecorded(facts, recorded)
 	for k, r := range recorded {
 		results[places[k]].Status, results[places[k]].Error = status(&facts[k], r)
 		if m := messages[ids[places[k]]]; r != store.Duplicate {

@@ -49,6 +49,7 @@ func (d *Door) Track(ctx context.Context, hits []track.Hit) (known int, err erro
 	if err != nil {
 		return 0, fmt.Errorf("store %d visits: %w", len(facts), err)
 	}
+	d.tally.addRecorded(facts, recorded)
 	return len(facts), d.again(ctx, facts, recorded)
 }
 

@@ -14,8 +14,9 @@ import (
 type lanes struct {
 	mu     sync.Mutex
 	next   map[waypost.Lane]*laneState
-	queued bool          // a lane was due whose provider had no room
-	wake   chan struct{} // capacity 1: something became due earlier
+	queued bool             // a lane was due whose provider had no room
+	wake   chan struct{}    // capacity 1: something became due earlier
+	heads  []store.LaneHead // as the store said last
 }
 
 type laneState struct {
@@ -65,6 +66,9 @@ func (l *lanes) freed() {
 
 // learn takes over what the store says waits.
 func (l *lanes) learn(heads []store.LaneHead) {
+	l.mu.Lock()
+	l.heads = heads
+	l.mu.Unlock()
 	for _, h := range heads {
 		l.note(h.Lane, h.Due)
 	}
@@ -93,6 +97,20 @@ func (l *lanes) due(now time.Time, room, paused func(waypost.Lane) bool) (ready 
 		}
 	}
 	return ready, next
+}
+
+// late is for how long the message has been due that is due longest in a lane
+// that is not paused, as the store said last.
+func (l *lanes) late(now time.Time, paused func(waypost.Lane) bool) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var most time.Duration
+	for _, h := range l.heads {
+		if !paused(h.Lane) {
+			most = max(most, now.Sub(h.Due))
+		}
+	}
+	return most
 }
 
 // done ends a claim: at is when to ask the lane again, zero when it is empty.

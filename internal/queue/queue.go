@@ -40,6 +40,10 @@ type Config struct {
 	Grace         time.Duration // for what is in flight when stopping, default 20 seconds
 	RelayBytes    int64         // messages being relayed and the files of their contents, default 128 MiB
 	CacheBytes    int           // content cache, default 32 MiB
+
+	// Observe hears of every attempt to relay a message, after it; nil: nobody
+	// does. It must not block.
+	Observe func(provider int64, result waypost.AttemptResult, took time.Duration)
 }
 
 func (c *Config) defaults() {
@@ -108,3 +112,8 @@ func New(cfg Config) *Queue {
 
 // Backlog counts the messages that wait, up to 100,000.
 func (q *Queue) Backlog(ctx context.Context) (int, error) { return q.cfg.Store.Depth(ctx) }
+
+// Late is for how long the message has been due that is due longest, paused
+// lanes aside, as of the last look at the store some seconds ago. Mail that
+// waits for an hourly limit counts. Zero on a node that does not relay.
+func (q *Queue) Late() time.Duration { return q.lanes.late(time.Now(), q.paused.has) }

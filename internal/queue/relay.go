@@ -42,6 +42,9 @@ func (q *Queue) relay(ctx context.Context, r *relay, c *store.Claimable, suppres
 	q.noteSession(ctx, r, failure, now)
 
 	a := attemptOf(c, reply, err, now, now.Sub(started))
+	if q.cfg.Observe != nil {
+		q.cfg.Observe(a.Provider, a.Result, a.Took)
+	}
 	o := waypost.Decide(a, q.schedule(r), r.provider.RetryPermanent, errors.Is(err, smtp.ErrTooLarge), q.cfg.UnknownWindow, rand.Float64())
 	settled := ingest.Settled{Attempt: a, Outcome: o, Unseen: unseen, Transcript: transcriptOf(&trace, a.N, a.Took)}
 	lane := c.Entry.Lane

@@ -225,6 +225,39 @@ func (r *relay) touch() {
 	r.mu.Unlock()
 }
 
+// Relaying is what a node knows of a provider that it has relayed to since it
+// started.
+type Relaying struct {
+	Provider int64
+	InFlight int  // messages being handed over now
+	Open     bool // the breaker lets nothing through (D-22)
+}
+
+// Relaying lists the providers of this node, in no order.
+func (q *Queue) Relaying() []Relaying {
+	now := time.Now()
+	q.relays.mu.Lock()
+	defer q.relays.mu.Unlock()
+	out := make([]Relaying, 0, len(q.relays.all))
+	for id, r := range q.relays.all {
+		if id == waypost.SimulatorProvider || r.gone {
+			continue
+		}
+		open, _, _ := r.breaker.state(now)
+		out = append(out, Relaying{Provider: id, InFlight: r.inFlight(), Open: open})
+	}
+	return out
+}
+
+func (r *relay) inFlight() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, of := range r.flying {
+		n += of
+	}
+	return n
+}
+
 // InFlight counts the messages that this node is handing over now, and the
 // providers that it hands them to.
 func (q *Queue) InFlight() (messages, providers int) {
@@ -234,12 +267,7 @@ func (q *Queue) InFlight() (messages, providers int) {
 		if id == waypost.SimulatorProvider {
 			continue
 		}
-		r.mu.Lock()
-		n := 0
-		for _, of := range r.flying {
-			n += of
-		}
-		r.mu.Unlock()
+		n := r.inFlight()
 		messages += n
 		if n > 0 {
 			providers++

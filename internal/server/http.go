@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/waypost-mail/waypost/internal/api"
@@ -25,7 +26,7 @@ import (
 
 // handler is the one HTTP door: the API, the agent and its installation, the
 // health of the node, its metrics, tracking URLs, and the pages for people.
-func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker, hooks *webhook.Workers, inbox *submission.Server) http.Handler {
+func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker, hooks *webhook.Workers, inbox *submission.Server, mail ...prometheus.Collector) http.Handler {
 	mux := http.NewServeMux()
 	if c.has("api") {
 		mux.Handle("/api/v1/", public)
@@ -43,6 +44,7 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 		counted.MustRegister(trackMetrics(tracker)...)
 	}
 	counted.MustRegister(submissionMetrics(inbox)...)
+	counted.MustRegister(mail...)
 	if hooks != nil {
 		counted.MustRegister(hookMetrics(hooks)...)
 	}

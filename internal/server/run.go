@@ -134,10 +134,11 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("return-path-separator: %w", err)
 	}
+	attempts := newRelayed()
 	q := queue.New(queue.Config{
 		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
 		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, RelayBytes: int64(c.RelayMemory) << 20, Grace: c.Grace, Lease: c.Lease,
-		Track: trackingSite(c, keys), Separator: separator, SimulatorDomain: c.simulatorDomain(),
+		Track: trackingSite(c, keys), Separator: separator, SimulatorDomain: c.simulatorDomain(), Observe: attempts.observe,
 	})
 	checker := senderdomain.NewChecker(s, dns, domains, c.Log)
 	publicIP, _ := netip.ParseAddr(c.PublicIP) // checked; "" stays the zero one
@@ -168,7 +169,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 		return nil, err
 	}
 	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, submission: inbox, http: &http.Server{
-		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox),
+		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox, attempts.attempts, attempts.seconds, newTraffic(door, q, s)),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
