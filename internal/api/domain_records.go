@@ -153,7 +153,7 @@ func todo(d *waypost.SenderDomain, r *waypost.DNSRecord, senders []string) strin
 	case waypost.RecordEd25519:
 		text += " The second signature begins once it is found."
 	case waypost.RecordBounceSPF:
-		text += " It must cover every server that hands your mail to the world"
+		text += " It must cover every server that hands your mail to the world, as v=spf1 ip4:192.0.2.1 ~all covers one"
 		if len(senders) > 0 {
 			text += "; your providers are " + strings.Join(senders, ", ") + ", and their outgoing addresses may be others"
 		}
@@ -167,8 +167,9 @@ func todo(d *waypost.SenderDomain, r *waypost.DNSRecord, senders []string) strin
 // installation's own records.
 const installationLimit = 5 * time.Second
 
-// maxSenders bounds the providers that are told of.
-const maxSenders = 20
+// maxSenders bounds the providers that are told of: an SPF record may hold ten
+// terms that ask DNS (RFC 7208, section 4.6.4).
+const maxSenders = 10
 
 // senders lists SPF mechanisms that cover the account's providers, as far as
 // their addresses tell: a relay may send from others.

@@ -32,8 +32,11 @@ func (a *API) bounceHostHealth(ctx context.Context) []HealthCheck {
 		if !r.Verified {
 			c.Status, c.Message = HealthFail, r.Failure
 			c.Remedy = "Publish " + strings.Replace(lastLine(senderdomain.ZoneFile(host, []waypost.DNSRecord{r})), "@", host+".", 1)
-			if r.Value == "" {
+			switch {
+			case r.Kind == senderdomain.HostAddress:
 				c.Remedy = fmt.Sprintf("Publish an A or AAAA record of %s with this server's public address.", r.Host)
+			case r.Kind == senderdomain.HostSPF && r.Value == "":
+				c.Remedy = "Name the addresses that your mail servers send from in the setting spf, and publish the record that the doctor then shows."
 			}
 			if r.Kind == senderdomain.HostSPF {
 				c.Status = HealthWarn // DKIM can carry a message alone
@@ -53,6 +56,9 @@ func lastLine(s string) string {
 // agent, and at whether its addresses have names.
 func (a *API) providerHealth(ctx context.Context, p *waypost.Provider) []HealthCheck {
 	subject := fmt.Sprintf("%s (%d), %s", p.Name, p.ID, net.JoinHostPort(p.Host, strconv.Itoa(p.Port)))
+	if ctx.Err() != nil {
+		return []HealthCheck{{"provider", subject, HealthSkip, "The others took the time; it was not looked at.", ""}}
+	}
 	c := HealthCheck{Name: "provider", Subject: subject, Status: HealthOK}
 	greeting := a.cfg.Greet(ctx, smtp.Config{
 		Host: p.Host, Port: p.Port, Security: smtp.Security(p.Security), Auth: smtp.AuthNone, HELO: p.HELO,

@@ -225,6 +225,9 @@ func TestDirectBounceWithoutAGap(t *testing.T) {
 	}
 	d := testDomain(t, c) // never verified: nothing to keep
 	SetDirectBounce(d, true, "a:mta.example", c, testNow)
+	if spfValue(" ") != "" {
+		t.Error("an SPF record that covers nobody is asked for")
+	}
 	if got := kinds(d); len(got) != 2 || d.Record(waypost.RecordBounceSPF).Value != "v=spf1 a:mta.example ~all" {
 		t.Errorf("%v", d.Records)
 	}

@@ -268,6 +268,10 @@ func (c *Checker) lookBehind(ctx context.Context, r *waypost.DNSRecord) finding 
 }
 
 func missing(r *waypost.DNSRecord) finding {
+	if r.Value == "" && r.Type == "TXT" {
+		return finding{failure: fmt.Sprintf(
+			"DNS record not found. Please add the TXT record to your DNS provider. Looked for %s; it must list the servers that send your mail, as %q does.", r.Host, spfExample)}
+	}
 	return finding{failure: fmt.Sprintf(
 		"DNS record not found. Please add the %s record to your DNS provider. Looked for %s, expected %s.", r.Type, r.Host, r.Value)}
 }

@@ -10,8 +10,15 @@ import (
 // gives up (RFC 7208, section 4.6.4).
 const maxSPFLookups = 10
 
-// spfValue is the record that covers mechanisms.
+// spfExample shows what an SPF record looks like where its value is not known.
+const spfExample = "v=spf1 ip4:192.0.2.1 ~all"
+
+// spfValue is the record that covers mechanisms, "" for none: which servers
+// send is then for the domain's owner to say.
 func spfValue(mechanisms string) string {
+	if strings.TrimSpace(mechanisms) == "" {
+		return ""
+	}
 	return strings.Join(append(append([]string{"v=spf1"}, strings.Fields(mechanisms)...), "~all"), " ")
 }
 

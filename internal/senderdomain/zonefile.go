@@ -25,7 +25,7 @@ func Relative(host, zone string) string {
 
 // ZoneFile writes records in the master file format (RFC 1035, section 5) for
 // a zone, TXT values in strings of at most 255 bytes. Records without a value
-// are comments.
+// are comments: their owner has to choose one.
 func ZoneFile(zone string, records []waypost.DNSRecord) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "$ORIGIN %s.\n$TTL %d\n", zone, recordTTL)
@@ -33,7 +33,7 @@ func ZoneFile(zone string, records []waypost.DNSRecord) string {
 		host := Relative(r.Host, zone)
 		switch {
 		case r.Value == "":
-			fmt.Fprintf(&b, "; %s %s: no value is known\n", host, r.Type)
+			fmt.Fprintf(&b, "; %s IN %s: the value is yours to choose\n", host, r.Type)
 		case r.Type == "TXT":
 			fmt.Fprintf(&b, "%s IN TXT %s\n", host, quoted(r.Value))
 		case r.Type == "MX":
