@@ -304,7 +304,7 @@ func TestEmailErrors(t *testing.T) {
 	f("to", nil, "to")
 	f("to", []any{}, "to")
 	f("to", []any{map[string]any{"name": "no address"}}, "to[0].email")
-	f("to", []any{map[string]any{"email": 5}}, "to.email")
+	f("to", []any{map[string]any{"email": 5}}, "to[0].email")
 	f("to", make([]map[string]any, 1001), "to")
 	f("to", []any{map[string]any{"email": "a@example.org", "customFields": []any{1}}}, "to[0].customFields")
 	f("to", []any{map[string]any{"email": "a@example.org", "customFields": map[string]any{"unsubscribe": "x"}}}, "to[0].customFields.unsubscribe")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,11 +46,7 @@ func jsonError(body []byte, err error) error {
 	case errors.As(err, &field):
 		return field
 	case errors.As(err, &typ):
-		name := typ.Field
-		if name == "" {
-			name = "body"
-		}
-		return badField(name, "must be %s, not %s", jsonKind(typ.Type), typ.Value)
+		return badField(cmp.Or(placeOf(body, typ), "body"), "must be %s, not %s", jsonKind(typ.Type), typ.Value)
 	case errors.As(err, &syntax) && int(syntax.Offset) >= len(body) && strings.Contains(syntax.Error(), "unexpected end"):
 		return badField("body", "the JSON document ends in the middle, after %d bytes", len(body))
 	case errors.As(err, &syntax) && strings.Contains(syntax.Error(), "after top-level value"):
@@ -59,6 +56,58 @@ func jsonError(body []byte, err error) error {
 		return badField("body", "not valid JSON at line %d, column %d: %s", line, column, strings.TrimPrefix(syntax.Error(), "json: "))
 	}
 	return badField("body", "not valid JSON")
+}
+
+// placeOf names the value of a wrong type with its places in arrays, which the
+// decoder does not tell: to[3].email.
+func placeOf(body []byte, typ *json.UnmarshalTypeError) string {
+	type level struct {
+		array bool
+		n     int    // values so far in an array
+		key   string // of the value to come in an object
+		isKey bool   // an object's key comes next
+	}
+	var at []level
+	d := json.NewDecoder(bytes.NewReader(body))
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return typ.Field
+		}
+		if t == json.Delim(']') || t == json.Delim('}') {
+			at = at[:len(at)-1]
+			continue
+		}
+		if len(at) > 0 {
+			switch top := &at[len(at)-1]; {
+			case top.array:
+				top.n++
+			case top.isKey:
+				top.key, top.isKey = t.(string), false
+				continue
+			default:
+				top.isKey = true
+			}
+		}
+		if d.InputOffset() >= typ.Offset {
+			break
+		}
+		if t == json.Delim('[') || t == json.Delim('{') {
+			at = append(at, level{array: t == json.Delim('['), isKey: t == json.Delim('{')})
+		}
+	}
+	place, plain := "", ""
+	for _, l := range at {
+		if l.array {
+			place += fmt.Sprintf("[%d]", l.n-1)
+			continue
+		}
+		place, plain = place+"."+l.key, plain+"."+l.key
+	}
+	if place = strings.TrimPrefix(place, "."); !strings.EqualFold(strings.TrimPrefix(plain, "."), typ.Field) {
+		return typ.Field // what the decoder says is sure
+	}
+	return place
 }
 
 func position(body []byte, offset int64) (line, column int) {
