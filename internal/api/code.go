@@ -15,7 +15,7 @@ import (
 // How often servers answered with each SMTP code: of the account, and of a part
 // of it by the paths that older clients know (sendpost.md, a.1). An IP in them
 // is the one that stands for your servers, and a provider is one of these, by
-// its name or id.
+// its name or id, or who hosts the recipients: a mailbox category.
 
 // CodeStat counts the replies of one SMTP code.
 type CodeStat struct {
@@ -26,8 +26,9 @@ type CodeStat struct {
 
 type codeQuery struct {
 	Days
-	SubAccount int64 `query:"subAccountId" doc:"of this sub-account alone"`
-	Provider   int64 `query:"tpspId" doc:"of this provider alone"`
+	SubAccount int64  `query:"subAccountId" doc:"of this sub-account alone"`
+	Provider   int64  `query:"tpspId" doc:"of this provider alone"`
+	Mailbox    string `query:"mailboxCategory" maxLength:"40" doc:"of recipients of this category alone, such as gmail"`
 }
 
 // CodesOf is the query of a part: the IP or the sub-account that stands first
@@ -44,7 +45,7 @@ type codesOfBoth struct {
 
 type codesOfProvider struct {
 	CodesOf
-	Provider string `path:"provider" maxLength:"100" doc:"name or id of the provider"`
+	Provider string `path:"provider" maxLength:"100" doc:"name or id of one of your servers, or a mailbox category such as gmail"`
 }
 
 func (a *API) codeRoutes() {
@@ -66,10 +67,10 @@ func (a *API) codeRoutes() {
 	register(a, get(sub+"/ip/{other}/aggregate", " for a sub-account"), nil, func(ctx context.Context, in *codesOfBoth) ([]CodeStat, error) {
 		return a.codesOf(ctx, &in.Days, in.Other, &in.ID, "")
 	})
-	register(a, get(ip+"/provider/{provider}/aggregate", " by one of your servers"), nil, func(ctx context.Context, in *codesOfProvider) ([]CodeStat, error) {
+	register(a, get(ip+"/provider/{provider}/aggregate", " by one of your servers, or for a mailbox category"), nil, func(ctx context.Context, in *codesOfProvider) ([]CodeStat, error) {
 		return a.codesOf(ctx, &in.Days, in.ID, nil, in.Provider)
 	})
-	register(a, get(sub+"/provider/{provider}/aggregate", " for a sub-account by one of your servers"), nil, func(ctx context.Context, in *codesOfProvider) ([]CodeStat, error) {
+	register(a, get(sub+"/provider/{provider}/aggregate", " for a sub-account by one of your servers, or for a mailbox category"), nil, func(ctx context.Context, in *codesOfProvider) ([]CodeStat, error) {
 		return a.codesOf(ctx, &in.Days, waypost.PseudoIP, &in.ID, in.Provider)
 	})
 }
@@ -88,39 +89,50 @@ func (a *API) codesOf(ctx context.Context, days *Days, ip int64, subAccount *int
 		in.SubAccount = *subAccount
 	}
 	if provider != "" {
-		p, err := a.providerCalled(ctx, provider)
-		if err != nil {
+		p, err := a.providerNamed(ctx, caller(ctx).Account, provider)
+		_, category := waypost.ParseMailbox(provider)
+		switch {
+		case err != nil:
 			return nil, err
+		case p.ID != 0: // a server that has the name of a category is meant first
+		case category:
+			in.Mailbox = provider
+		case keyID(provider) < 1:
+			return nil, notFound("provider", strconv.Quote(provider))
+		default:
+			if p, err = a.provider(ctx, keyID(provider)); err != nil {
+				return nil, err
+			}
 		}
 		in.Provider = p.ID
 	}
 	return a.codeStats(ctx, &in)
 }
 
-// providerCalled finds a provider of the account by its name, or by its id.
-func (a *API) providerCalled(ctx context.Context, name string) (waypost.Provider, error) {
-	p, err := a.providerNamed(ctx, caller(ctx).Account, name)
-	if err != nil || p.ID != 0 {
-		return p, err
-	}
-	if id := keyID(name); id > 0 {
-		return a.provider(ctx, id)
-	}
-	return p, notFound("provider", strconv.Quote(name))
-}
-
 func (a *API) codeStats(ctx context.Context, in *codeQuery) ([]CodeStat, error) {
-	rows, err := a.sums(ctx, &in.Days, store.StatQuery{By: store.StatByCode, SubAccount: in.SubAccount, Provider: in.Provider})
+	q, before := store.StatQuery{By: store.StatByCode, SubAccount: in.SubAccount, Provider: in.Provider}, ""
+	if in.Mailbox != "" {
+		if _, ok := waypost.ParseMailbox(in.Mailbox); !ok {
+			return nil, badRange("mailboxCategory", "must be a mailbox category, such as gmail")
+		}
+		q.By, before = store.StatByMailboxCode, in.Mailbox+"/"
+	}
+	rows, err := a.sums(ctx, &in.Days, q)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]CodeStat, len(rows))
-	for i, r := range rows {
-		code := int(keyID(r.Key))
-		out[i] = CodeStat{Code: code, Description: codeWords(code)}
-		for _, n := range r.Counts { // an event counts under one of these, or is an open and has no code
-			out[i].Count += n
+	out := []CodeStat{}
+	for _, r := range rows {
+		key, ok := strings.CutPrefix(r.Key, before)
+		if !ok {
+			continue
 		}
+		code := int(keyID(key))
+		one := CodeStat{Code: code, Description: codeWords(code)}
+		for _, n := range r.Counts { // an event counts under one of these, or is an open and has no code
+			one.Count += n
+		}
+		out = append(out, one)
 	}
 	slices.SortFunc(out, func(a, b CodeStat) int { return a.Code - b.Code })
 	return out, nil

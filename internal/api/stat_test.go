@@ -109,6 +109,15 @@ func TestStatistics(t *testing.T) {
 			t.Errorf("%s: %s, want %s", path, codes, all)
 		}
 	}
+	if all, none := fmt.Sprint(get("/account/smtp/stat?mailboxCategory=zoho&")), fmt.Sprint(get(part+"/provider/zoho/aggregate")); all != "[]" || none != "[]" {
+		t.Errorf("a category without mail: %s, %s", all, none)
+	}
+	gmail, yahoo := get("/account/smtp/stat?mailboxCategory=gmail&"), get(part+"/provider/yahoo/aggregate")
+	if len(gmail)+len(yahoo) != 2 || fmt.Sprint(gmail) != fmt.Sprint(get("/account/smtp/stat/ip/1/provider/gmail/aggregate")) ||
+		fmt.Sprint(gmail) != fmt.Sprint(get("/account/smtp/stat?tpspId=1&mailboxCategory=gmail&")) {
+		t.Errorf("codes of gmail %v, of yahoo %v", gmail, yahoo)
+	}
+	h.want(400, "GET", "/api/v1/account/smtp/stat?mailboxCategory=moon&from=2026-03-14&to=2026-03-16", waypost.KeyAccount, nil)
 	for _, path := range []string{"/subaccount/99", "/ip/2", part[len("/account/smtp/stat"):] + "/ip/2", "/ip/1/provider/nobody", "/ip/1/provider/99", "/ip/1/subaccount/99"} {
 		h.want(404, "GET", "/api/v1/account/smtp/stat"+path+"/aggregate?from=2026-03-14&to=2026-03-16", waypost.KeyAccount, nil)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -266,15 +267,20 @@ type StatBy int
 
 // The breakdowns, each with the form of StatRow.Key.
 const (
-	StatByAll        StatBy = iota // ""
-	StatBySubAccount               // id in decimal
-	StatByProvider                 // id in decimal; "0" for none
-	StatByDomain                   // id of the sender domain in decimal; "0" for none
-	StatByMailbox                  // name of the mailbox category
-	StatByCode                     // SMTP code in decimal, of events that carry one
-	StatByGroup                    // the group
-	StatByReason                   // waypost.Reason, of events that carry one: bounces and drops
+	StatByAll         StatBy = iota // ""
+	StatBySubAccount                // id in decimal
+	StatByProvider                  // id in decimal; "0" for none
+	StatByDomain                    // id of the sender domain in decimal; "0" for none
+	StatByMailbox                   // name of the mailbox category
+	StatByCode                      // SMTP code in decimal, of events that carry one
+	StatByGroup                     // the group
+	StatByReason                    // waypost.Reason, of events that carry one: bounces and drops
+	StatByMailboxCode               // MailboxCode of events that carry a code; counted since that breakdown exists
 )
+
+// MailboxCode is the key of StatByMailboxCode: a mailbox category and an SMTP
+// code, such as gmail/550.
+func MailboxCode(m waypost.Mailbox, code int) string { return m.String() + "/" + strconv.Itoa(code) }
 
 // StatRow is the counters of one key, on one day or over the range.
 type StatRow struct {

@@ -30,21 +30,28 @@ const (
 	byCode    byKind = 3
 	byGroup   byKind = 4 // without provider
 	byReason  byKind = 5
+
+	byMailboxCode byKind = 6 // the key is store.MailboxCode
 )
 
 // byKey names a row of stat_by but for its slot: its key is text for a group
-// and a reason, and n for the others.
+// and a reason, the mailbox category and the code n, and n for the others.
 type byKey struct {
 	account, sub, provider, n int64
 	text                      string
 	day                       int32
 	kind                      byKind
 	stat                      waypost.Stat
+	box                       waypost.Mailbox // of byMailboxCode
 }
 
 func (k *byKey) key() string {
-	if k.kind == byGroup || k.kind == byReason {
+	switch k.kind {
+	case byGroup, byReason:
 		return k.text
+	case byMailboxCode:
+		return store.MailboxCode(k.box, int(k.n))
+	case byDomain, byMailbox, byCode:
 	}
 	return strconv.FormatInt(k.n, 10)
 }
@@ -79,6 +86,9 @@ func (c *counters) add(e *waypost.Event, n int64) {
 		if e.Code != 0 {
 			k.kind, k.n = byCode, int64(e.Code)
 			c.by[k] += n
+			k.kind, k.box = byMailboxCode, f.Mailbox
+			c.by[k] += n
+			k.box = 0
 		}
 		if e.Reason != "" {
 			k.kind, k.n, k.text = byReason, 0, group(string(e.Reason))
@@ -153,7 +163,7 @@ func (c *counters) queueBy(t *tx, slot int16) {
 	}
 	slices.SortFunc(keys, func(a, b byKey) int {
 		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.kind, b.kind), cmp.Compare(a.day, b.day), cmp.Compare(a.sub, b.sub),
-			cmp.Compare(a.provider, b.provider), cmp.Compare(a.n, b.n), cmp.Compare(a.text, b.text), cmp.Compare(a.stat, b.stat))
+			cmp.Compare(a.provider, b.provider), cmp.Compare(a.n, b.n), cmp.Compare(a.text, b.text), cmp.Compare(a.box, b.box), cmp.Compare(a.stat, b.stat))
 	})
 	var accounts, subs, providers, n []int64
 	var days []int32
@@ -197,6 +207,8 @@ var breakdowns = map[store.StatBy]struct {
 	store.StatByCode:       {"stat_by", `key`, byCode},
 	store.StatByGroup:      {"stat_by", `key`, byGroup},
 	store.StatByReason:     {"stat_by", `key`, byReason},
+
+	store.StatByMailboxCode: {"stat_by", `key`, byMailboxCode},
 }
 
 // Breakdown sums the counters.

@@ -27,20 +27,27 @@ const (
 	byCode    byKind = 3
 	byGroup   byKind = 4 // without provider
 	byReason  byKind = 5
+
+	byMailboxCode byKind = 6 // the key is store.MailboxCode
 )
 
-// byRow is one counter of stat_by: its key is text for a group and a reason, and
-// n for the others.
+// byRow is one counter of stat_by: its key is text for a group and a reason, the
+// mailbox category and the code n, and n for the others.
 type byRow struct {
 	statRow
 	kind byKind
 	n    int64
 	text string
+	box  waypost.Mailbox // of byMailboxCode
 }
 
 func (r *byRow) key() string {
-	if r.kind == byGroup || r.kind == byReason {
+	switch r.kind {
+	case byGroup, byReason:
 		return r.text
+	case byMailboxCode:
+		return store.MailboxCode(r.box, int(r.n))
+	case byDomain, byMailbox, byCode:
 	}
 	return strconv.FormatInt(r.n, 10)
 }
@@ -102,18 +109,19 @@ func addCounts(days map[statRow]int64, bys map[byRow]int64, c counted) {
 	for _, s := range e.Stats() {
 		r := statRow{e.Account, day(e.At.UnixMilli()), e.SubAccount, e.Provider, s}
 		days[r] += c.n
-		bys[byRow{r, byMailbox, int64(f.Mailbox), ""}] += c.n
+		bys[byRow{r, byMailbox, int64(f.Mailbox), "", 0}] += c.n
 		if e.Code != 0 {
-			bys[byRow{r, byCode, int64(e.Code), ""}] += c.n
+			bys[byRow{r, byCode, int64(e.Code), "", 0}] += c.n
+			bys[byRow{r, byMailboxCode, int64(e.Code), "", f.Mailbox}] += c.n
 		}
 		if e.Reason != "" {
-			bys[byRow{r, byReason, 0, string(e.Reason)}] += c.n
+			bys[byRow{r, byReason, 0, string(e.Reason), 0}] += c.n
 		}
 		r.provider = 0
-		bys[byRow{r, byDomain, f.Domain, ""}] += c.n
+		bys[byRow{r, byDomain, f.Domain, "", 0}] += c.n
 		for i, g := range f.Groups {
 			if !slices.Contains(f.Groups[:i], g) {
-				bys[byRow{r, byGroup, 0, g}] += c.n
+				bys[byRow{r, byGroup, 0, g, 0}] += c.n
 			}
 		}
 	}
@@ -153,6 +161,8 @@ var breakdowns = map[store.StatBy]struct {
 	store.StatByCode:       {"stat_by", "key", byCode},
 	store.StatByGroup:      {"stat_by", "key", byGroup},
 	store.StatByReason:     {"stat_by", "key", byReason},
+
+	store.StatByMailboxCode: {"stat_by", "key", byMailboxCode},
 }
 
 // cell is one sum of a breakdown.

@@ -13,7 +13,7 @@ import (
 )
 
 var statKinds = []store.StatBy{
-	store.StatByAll, store.StatBySubAccount, store.StatByProvider, store.StatByDomain, store.StatByMailbox, store.StatByCode, store.StatByGroup, store.StatByReason,
+	store.StatByAll, store.StatBySubAccount, store.StatByProvider, store.StatByDomain, store.StatByMailbox, store.StatByCode, store.StatByGroup, store.StatByReason, store.StatByMailboxCode,
 }
 
 // statKeys are the keys that an event of a message counts under.
@@ -40,6 +40,11 @@ func statKeys(by store.StatBy, e *waypost.Event, m *waypost.Message) []string {
 			return nil
 		}
 		return []string{string(e.Reason)}
+	case store.StatByMailboxCode:
+		if e.Code == 0 {
+			return nil
+		}
+		return []string{store.MailboxCode(m.Mailbox, e.Code)}
 	case store.StatByAll:
 	}
 	return []string{""}
@@ -166,6 +171,8 @@ func testBreakdown(t *testing.T, e Engine) {
 		store.StatByCode:       {"550", "999"},
 		store.StatByGroup:      {"welcome", "Ünï \"quoted\""},
 		store.StatByReason:     {"spam", "nonsense"},
+
+		store.StatByMailboxCode: {"microsoft/250", "gmail/999", "moon/550"},
 	} {
 		q := store.StatQuery{Account: f.account, By: by, Keys: keys, From: epoch, To: epoch.AddDate(0, 0, 9), PerDay: true}
 		got, err := f.s.Breakdown(t.Context(), q)
