@@ -17,6 +17,13 @@ import (
 // copy is compact, and readable by its owner alone. An error leaves no dst;
 // fs.ErrExist when there is one already.
 func Copy(ctx context.Context, src, dst string) error {
+	src, err := filepath.Abs(src) // in a file: URI, a relative path is none
+	if err != nil {
+		return fmt.Errorf("database to copy: %w", err)
+	}
+	if dst, err = filepath.Abs(dst); err != nil {
+		return fmt.Errorf("copy the database: %w", err)
+	}
 	if _, err := os.Stat(src); err != nil {
 		return fmt.Errorf("database to copy: %w", err)
 	}
