@@ -169,7 +169,7 @@ func (a *API) nameOf(ctx context.Context, by store.StatBy, key string) (name str
 		return codeWords(int(keyID(key))), nil
 	case store.StatByAll:
 		return "total", nil
-	case store.StatByMailbox, store.StatByGroup, store.StatByReason:
+	case store.StatByMailbox, store.StatByGroup, store.StatByReason, store.StatByMailboxCode:
 		return key, nil
 	}
 	if err != nil && !isNotFound(err) {

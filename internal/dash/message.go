@@ -218,6 +218,9 @@ func codes(code int, enhanced string) string {
 
 func eventMoment(e *waypost.Event, names map[int64]string) moment {
 	m := moment{At: e.At, Chip: eventChip(e), Text: tell(e, names[e.Provider]), Code: codes(e.Code, e.Enhanced), Reply: e.Text}
+	if e.Source == waypost.SourceSimulator {
+		m.Text = "Simulated: " + m.Text
+	}
 	if e.Evidence {
 		m.Text += " It was counted before; this is kept as evidence."
 	}
