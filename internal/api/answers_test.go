@@ -99,8 +99,10 @@ func TestRecipientsInBothForms(t *testing.T) {
 			}
 		}
 	}
-	if _, param := errorOf(w.want(422, "GET", "/api/v1/account/recipient/%20/messages", waypost.KeyAccount, nil)); param != "recipient" {
-		t.Errorf("a blank recipient: param %q", param)
+	for _, nobody := range []string{"%20", "nope"} {
+		if _, param := errorOf(w.want(422, "GET", "/api/v1/account/recipient/"+nobody+"/messages", waypost.KeyAccount, nil)); param != "recipient" {
+			t.Errorf("recipient %q: param %q", nobody, param)
+		}
 	}
 }
 

@@ -226,7 +226,7 @@ func TestBadQueries(t *testing.T) {
 		{account, "/account/event?smtpCode=many", 422, "smtpCode"},
 		{account, "/account/export/event?format=xml", 422, "format"},
 		{account, "/account/recipient/a@example.org/messages?search=b@example.org", 422, "search"},
-		{account, "/account/recipient/nobody/messages", 422, "search"},
+		{account, "/account/recipient/nobody/messages", 422, "recipient"},
 		{account, "/account/subaccount?limit=1001", 422, "limit"},
 		{account, "/account/subaccount?offset=x", 422, "offset"},
 		{account, "/account/ip?limit=0", 422, "limit"},

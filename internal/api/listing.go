@@ -248,7 +248,7 @@ func (a *API) recipientMessages(ctx context.Context, in *recipientMessages) ([]f
 	if in.Search != "" {
 		return nil, badField("search", "the address stands in the path; leave search out")
 	}
-	if in.Search = in.Recipient; strings.TrimSpace(in.Search) == "" { // which would select everybody
+	if in.Search = in.Recipient; !strings.Contains(in.Search, "@") { // a blank one would select everybody
 		return nil, badField("recipient", "must be a whole address")
 	}
 	return a.listMessages(ctx, &in.MessageFilter)
