@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/suppresslist"
 )
 
@@ -47,7 +48,7 @@ type NewSuppression struct {
 type entryList struct {
 	SuppressionFilter
 	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000"`
-	Before string `query:"before" maxLength:"20" doc:"next of the page before: goes through long lists at the same speed on every page"`
+	Before string `query:"before" maxLength:"20" doc:"next of the page before: goes through long lists at the same speed on every page. A page of a search looks through 100,000 entries, so one with fewer than limit, or none, may have a next"`
 }
 
 func (a *API) suppressionEntryRoutes() {
@@ -69,12 +70,19 @@ func entryView(s waypost.Suppression) SuppressionEntry {
 	return out
 }
 
+// mostEntriesLooked is how many entries one page looks through for a part of an
+// address, which no index finds.
+const mostEntriesLooked = 100_000
+
 func (a *API) listEntries(ctx context.Context, in *entryList) (SuppressionEntries, error) {
 	q, err := in.query(ctx, false)
 	if err != nil {
 		return SuppressionEntries{}, err
 	}
 	q.Limit = in.Limit
+	if q.Search != "" {
+		q.Look = mostEntriesLooked
+	}
 	if in.Before != "" {
 		if q.Before, err = strconv.ParseInt(in.Before, 10, 64); err != nil || q.Before < 1 {
 			return SuppressionEntries{}, badField("before", "must be next of another page")
@@ -87,6 +95,17 @@ func (a *API) listEntries(ctx context.Context, in *entryList) (SuppressionEntrie
 	out := SuppressionEntries{Entries: each(entryView)(all)}
 	if len(all) == in.Limit {
 		out.Next = strconv.FormatInt(all[len(all)-1].ID, 10)
+		return out, nil
+	}
+	if q.Look == 0 {
+		return out, nil
+	}
+	edge, err := a.cfg.Store.ListSuppressions(ctx, store.SuppressionQuery{SubAccount: q.SubAccount, Before: q.Before, Offset: q.Look - 1, Limit: 1})
+	if err != nil {
+		return SuppressionEntries{}, fmt.Errorf("list suppressions: %w", err)
+	}
+	if len(edge) > 0 {
+		out.Next = strconv.FormatInt(edge[0].ID, 10)
 	}
 	return out, nil
 }

@@ -37,6 +37,7 @@ type messagesPage struct {
 	Pager   pager
 	Content bool // the person may see subjects
 	Filters bool
+	Since   time.Time // when older messages are not found by what is asked for; zero: all are
 }
 
 // messageRow is one line of it.
@@ -73,6 +74,11 @@ func (d *Dash) messages(v *visit) error {
 		found, err := d.cfg.Store.FindMessages(v.ctx(), q)
 		if err != nil {
 			return fmt.Errorf("find messages: %w", err)
+		}
+		if q.Sender != "" || q.Tag != "" || q.Subject != "" {
+			if p.Since, err = d.cfg.Store.SearchedSince(v.ctx()); err != nil {
+				return fmt.Errorf("look from when on messages are found: %w", err)
+			}
 		}
 		if p.Rows, err = d.messageRows(v, found.Messages, subs); err != nil {
 			return err

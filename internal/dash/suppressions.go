@@ -76,7 +76,7 @@ func (d *Dash) suppressions(v *visit) error {
 	if p.Sub, p.Subs, err = d.chosenSub(v, f); err != nil {
 		return err
 	}
-	q := store.SuppressionQuery{SubAccount: p.Sub.ID, Reasons: suppressReasons[f.Get("type")], Now: v.now, Before: formID(f, "before"), Look: mostLooked, Limit: perPage + 1}
+	q := store.SuppressionQuery{SubAccount: p.Sub.ID, Reasons: suppressReasons[f.Get("type")], Now: v.now, Before: formID(f, "before"), Look: mostAddresses, Limit: perPage + 1}
 	list, err := d.findSuppressed(v, &q, waypost.FoldEmail(clip(f.Get("q"), 320)))
 	if err != nil {
 		return err
@@ -107,8 +107,13 @@ func (d *Dash) suppressions(v *visit) error {
 	return d.show(v, "suppressions", p)
 }
 
-// mostCounted is how far a list is counted.
-const mostCounted = 100_000
+// mostCounted is how far the list of suppressions is counted, and mostAddresses
+// how far one page looks through it for a part of an address: an index holds all
+// that is asked.
+const (
+	mostCounted   = 100_000
+	mostAddresses = 50_000
+)
 
 // findSuppressed lists what a text typed by a person finds: a whole address, or
 // "@" and a domain, by an index; a part of an address among the newest.

@@ -106,3 +106,28 @@ func TestEventIDsAscendWithTime(t *testing.T) {
 		t.Fatal("node or sequence make no difference")
 	}
 }
+
+// TestSearchedSince: what was stored before headlines were kept is not found,
+// and nothing is said once it is gone.
+func TestSearchedSince(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	id := func(hours int) *waypost.UUID {
+		u := waypost.NewUUID(at.Add(time.Duration(hours) * time.Hour))
+		return &u
+	}
+	one, three := id(1), id(3)
+	for name, c := range map[string]struct {
+		first, last, headline *waypost.UUID
+		want                  time.Time
+	}{
+		"nothing stored":       {nil, nil, nil, time.Time{}},
+		"all have one":         {one, three, one, time.Time{}},
+		"the older have none":  {one, three, id(2), at.Add(2 * time.Hour)},
+		"none has one":         {one, three, nil, at.Add(3*time.Hour + time.Millisecond)},
+		"one of what was left": {three, three, one, time.Time{}},
+	} {
+		if got := SearchedSince(c.first, c.last, c.headline); !got.Equal(c.want) {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

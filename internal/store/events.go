@@ -41,6 +41,10 @@ type Events interface {
 	// account: callers have read messages that name them. Contents that are gone
 	// are left out, and so are those that were stored before headlines were kept.
 	Headlines(ctx context.Context, contents []waypost.UUID) (map[waypost.UUID]Headline, error)
+	// SearchedSince tells from when on messages are found by sender, tag and
+	// subject: those of calls that were stored before headlines were kept are
+	// not. Zero: all that are left are found.
+	SearchedSince(ctx context.Context) (time.Time, error)
 	// PruneEvents deletes up to limit events older than a time, with the keys
 	// of their facts, and tells how many. An engine that can drop whole
 	// partitions does that.

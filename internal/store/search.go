@@ -54,6 +54,20 @@ type Headline struct {
 // MaxHeadline bounds what is kept of a subject for lists, in bytes.
 const MaxHeadline = 500
 
+// SearchedSince is [Events.SearchedSince] of the ids of the first and the last
+// content, and of the first with a headline; nil where there is none.
+func SearchedSince(first, last, headline *waypost.UUID) time.Time {
+	switch {
+	case first == nil, headline != nil && bytes.Compare(headline[:], first[:]) <= 0:
+		return time.Time{}
+	case headline != nil:
+		return headline.Time()
+	case last != nil:
+		return last.Time().Add(time.Millisecond)
+	}
+	return time.Time{}
+}
+
 // HeadlineOf is the headline of a content.
 func HeadlineOf(c *waypost.Content) Headline {
 	subject := c.Subject

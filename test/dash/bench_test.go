@@ -6,44 +6,39 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
+	"net/http/cookiejar"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/waypost-mail/waypost"
-	"github.com/waypost-mail/waypost/internal/api"
-	"github.com/waypost-mail/waypost/internal/dash"
+	"github.com/waypost-mail/waypost/internal/server"
 	"github.com/waypost-mail/waypost/internal/store"
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
 	"github.com/waypost-mail/waypost/test/seed"
 )
 
-var perDay = flag.Int("per-day", 3000, "messages a day of the benchmark's installation: two weeks of 125000 are five million events")
+var perDay = flag.Int("per-day", 3000, "messages a day of the benchmark's installation: two weeks; one of five million events is made by test/seed/run --scene large")
 
 var seeded = flag.String("seeded", "", "a database that test/seed/run made, of the benchmark in the place of one of its own")
 
-// installation is the database of the benchmark, and a message of it that has a
-// story.
-func installation(b *testing.B) (store.Store, waypost.UUID) {
+// installation starts a server on the installation of the benchmark, and gives
+// its URL and a message of it that has a story.
+func installation(b *testing.B) (where string, story waypost.UUID) {
 	b.Helper()
-	path := *seeded
-	if path == "" {
-		path = filepath.Join(b.TempDir(), "waypost.db")
+	quiet := func(c *server.Config) { c.Roles, c.Log = []string{"api", "dash"}, slog.New(slog.DiscardHandler) }
+	if *seeded == "" {
+		h := openSet(b, func(ctx context.Context, s store.Store, now time.Time) (*seed.Scene, error) {
+			return seed.Busy(ctx, s, now, *perDay)
+		}, quiet)
+		return h.url, h.scene.Messages["story"]
 	}
-	s, err := sqlite.Open(b.Context(), path, sqlite.Options{})
+	s, err := sqlite.Open(b.Context(), *seeded, sqlite.Options{})
 	if err != nil {
 		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = s.Close() })
-	if *seeded == "" {
-		c, err := seed.Busy(b.Context(), s, time.Now(), *perDay)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return s, c.Messages["story"]
 	}
 	found, err := s.FindMessages(b.Context(), store.Search{
 		MessageQuery: store.MessageQuery{Account: 1, Limit: 1}, Status: waypost.StatusDelivered, Subject: "Your order 31415 is", Look: 10_000_000,
@@ -51,28 +46,41 @@ func installation(b *testing.B) (store.Store, waypost.UUID) {
 	if err != nil || len(found.Messages) == 0 {
 		b.Fatal("the database has no story", err)
 	}
-	return s, found.Messages[0].ID
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return serve(b, filepath.Dir(*seeded), func(c *server.Config) { quiet(c); c.BounceHost = "bounce.example.com" }), found.Messages[0].ID
 }
 
 // BenchmarkPages measures whole pages of the dashboard and whole answers of the
-// API, from the request to the last byte, on an installation of two weeks.
+// API of a running server, from the request to the last byte, and exports to
+// their first one. It reports the median and the longest beside the mean.
 func BenchmarkPages(b *testing.B) {
-	s, story := installation(b)
-	nothing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "null") })
-	d := dash.New(dash.Config{
-		Store: s, API: nothing, As: func(ctx context.Context, _ waypost.APIKey) context.Context { return ctx },
-		Log: slog.New(slog.DiscardHandler), PublicURL: "http://localhost", Version: "bench",
-	})
-	form := url.Values{"email": {seed.Email}, "password": {seed.Password}}
-	login := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/login", strings.NewReader(form.Encode()))
-	login.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	w := httptest.NewRecorder()
-	d.ServeHTTP(w, login)
-	header := http.Header{}
-	for _, c := range w.Result().Cookies() {
-		header.Add("Cookie", c.Name+"="+c.Value)
+	where, story := installation(b)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		b.Fatal(err)
 	}
-	for _, page := range []view{
+	browser := &http.Client{Jar: jar}
+	resp, err := browser.PostForm(where+"/login", url.Values{"email": {seed.Email}, "password": {seed.Password}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	for _, page := range slices.Concat(benchLists(story), benchSettings(), benchStatistics()) {
+		b.Run(page.name, func(b *testing.B) { measure(b, browser, where+page.path, nil) })
+	}
+	key := http.Header{"X-Subaccount-Apikey": {seed.SubKey}}
+	for _, call := range benchCalls(story) {
+		b.Run("api/"+call.name, func(b *testing.B) {
+			measure(b, http.DefaultClient, where+"/api/v1/subaccount"+call.path, key)
+		})
+	}
+}
+
+// benchLists are what people look for mail with.
+func benchLists(story waypost.UUID) []view {
+	return []view{
 		{"overview", "/"},
 		{"messages", "/messages"},
 		{"messages-queued", "/messages?status=queued"},
@@ -82,32 +90,88 @@ func BenchmarkPages(b *testing.B) {
 		{"messages-dropped-sub", "/messages?status=dropped&sub=2"},
 		{"messages-from", "/messages?q=from:orders@acme-shop.example"},
 		{"messages-from-dropped", "/messages?q=from:orders@acme-shop.example+status:dropped"},
+		{"messages-tag", "/messages?q=tag:campaign-7"},
 		{"messages-tag-none", "/messages?q=tag:nothing"},
+		{"messages-tag-from", "/messages?q=tag:campaign-7+from:orders@acme-shop.example"},
+		{"messages-days", "/messages?q=" + daysAgo(60, 59)},
 		{"messages-subject", "/messages?q=invoice"},
 		{"messages-subject-none", "/messages?q=nothing-like-it"},
+		{"messages-to", "/messages?q=to:anna.becker10@gmail.com"},
 		{"messages-to-none", "/messages?q=to:nobody@example.com"},
 		{"messages-queue-id", "/messages?q=queue:" + string(seed.QueueID(story))},
 		{"message", "/messages/" + story.String()},
 		{"events", "/events"},
 		{"events-type", "/events?type=CSHardBounced"},
+		{"events-types", "/events?type=CSHardBounced&type=CSDropped&type=CSSpamReport"},
 		{"events-code", "/events?code=452"},
 		{"events-provider", "/events?provider=1"},
-		{"events-recipient", "/events?to=nobody@example.com"},
+		{"events-domain", "/events?domain=1"},
+		{"events-sub", "/events?sub=2"},
+		{"events-provider-domain-code", "/events?provider=1&domain=1&code=452"},
+		{"events-days", "/events?" + daysOf(60, 59)},
+		{"events-recipient", "/events?to=anna.becker10@gmail.com"},
+		{"events-recipient-none", "/events?to=nobody@example.com"},
+		{"events-message", "/events?message=" + story.String()},
+		{"events-tail", "/events?after=1"},
+		{"events-csv-first", "/events.csv"},
+		{"events-csv-code-first", "/events.csv?code=452"},
+		{"events-ndjson-first", "/events.ndjson"},
+		{"queue", "/queue"},
+	}
+}
+
+// benchSettings are what people set up, and look after.
+func benchSettings() []view {
+	return []view{
 		{"providers", "/providers"},
 		{"provider", "/providers/1"},
-		{"pool", "/pools/1"},
-		{"queue", "/queue"},
+		{"domains", "/domains"},
+		{"domain", "/domains/1"},
+		{"pools", "/pools"},
+		{"pool", "/pools/13"},
+		{"templates", "/templates"},
 		{"suppressions", "/suppressions"},
+		{"suppressions-type", "/suppressions?type=manual"},
+		{"suppressions-part", "/suppressions?q=anna.becker"},
 		{"suppressions-none", "/suppressions?q=nothing-like-it"},
+		{"suppressions-domain", "/suppressions?q=@gmx.net"},
+		{"suppressions-domain-type", "/suppressions?q=@gmx.net&type=manual"},
+		{"suppressions-csv-first", "/suppressions/export"},
+		{"webhooks", "/webhooks"},
+		{"webhook", "/webhooks/1"},
+		{"subaccounts", "/subaccounts"},
+		{"subaccount", "/subaccounts/1"},
+		{"keys", "/keys"},
+		{"smtp", "/smtp"},
+		{"people", "/people"},
 		{"audit", "/audit"},
+		{"audit-who", "/audit?who=cli"},
+		{"audit-did-days", "/audit?did=login&" + daysOf(60, 50)},
+		{"audit-what", "/audit?what=provider+77"},
+		{"audit-part", "/audit?q=8999"},
 		{"audit-none", "/audit?q=nothing-like-it"},
-		{"statistics", "/statistics"},
-	} {
-		b.Run(page.name, func(b *testing.B) { measure(b, d, page.path, header) })
+		{"tools", "/tools"},
+		{"health", "/health"},
+		{"settings", "/settings"},
+		{"start", "/start"},
 	}
-	calls := api.New(api.Config{Store: s})
-	key := http.Header{"X-Subaccount-Apikey": {seed.SubKey}}
-	for _, call := range []view{
+}
+
+// benchStatistics are the counters, of 14 and of 90 days.
+func benchStatistics() []view {
+	out := []view{{"statistics", "/statistics"}}
+	for _, by := range []string{"day", "provider", "domain", "mailbox", "code", "group", "reason", "subaccount"} {
+		out = append(out, view{"statistics-90-" + by, "/statistics?by=" + by + "&" + daysOf(89, 0)})
+	}
+	return append(out,
+		view{"statistics-90-provider-1", "/statistics?provider=1&" + daysOf(89, 0)},
+		view{"statistics-90-csv-first", "/statistics.csv?by=group&" + daysOf(89, 0)},
+	)
+}
+
+// benchCalls are the operations of the API behind them.
+func benchCalls(story waypost.UUID) []view {
+	return []view{
 		{"messages", "/message?limit=50"},
 		{"messages-dropped", "/message?limit=50&status=dropped"},
 		{"messages-queue-id", "/message?queueId=" + string(seed.QueueID(story))},
@@ -115,22 +179,57 @@ func BenchmarkPages(b *testing.B) {
 		{"events", "/event?limit=50"},
 		{"events-type", "/event?limit=50&type=63"},
 		{"events-count", "/event/count"},
+		{"events-count-type", "/event/count?type=60"},
+		{"events-count-few", "/event/count?type=64"},
 		{"events-recipient", "/event?search=nobody@example.com"},
 		{"suppressions", "/suppression/entry"},
+		{"suppressions-part", "/suppression/entry?search=anna.becker"},
 		{"suppressions-none", "/suppression/entry?search=nothing-like-it"},
-	} {
-		b.Run("api/"+call.name, func(b *testing.B) { measure(b, calls, "/api/v1/subaccount"+call.path, key) })
+		{"suppressions-count", "/suppression/count"},
 	}
 }
 
-// measure asks for a page again and again.
-func measure(b *testing.B, h http.Handler, path string, header http.Header) {
+// daysOf is a range of days as the filters of a page have it.
+func daysOf(from, until int) string {
+	day := func(back int) string { return time.Now().UTC().AddDate(0, 0, -back).Format(time.DateOnly) }
+	return "from=" + day(from) + "&until=" + day(until)
+}
+
+// daysAgo is one as a query has it.
+func daysAgo(from, until int) string {
+	return strings.NewReplacer("from=", "since:", "until=", "until:", "&", "+").Replace(daysOf(from, until))
+}
+
+// measure asks for a page again and again. Of what is named so, it waits for the
+// first byte only.
+func measure(b *testing.B, browser *http.Client, address string, header http.Header) {
+	first := strings.HasSuffix(b.Name(), "-first")
+	var took []time.Duration
 	for b.Loop() {
-		r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
-		r.Header = header.Clone()
-		w := httptest.NewRecorder()
-		if h.ServeHTTP(w, r); w.Code != http.StatusOK {
-			b.Fatalf("%s: %d %s", path, w.Code, w.Body)
+		r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, address, http.NoBody)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if header != nil {
+			r.Header = header.Clone()
+		}
+		began := time.Now()
+		resp, err := browser.Do(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if first {
+			_, err = io.ReadFull(resp.Body, make([]byte, 1))
+		} else {
+			_, err = io.Copy(io.Discard, resp.Body)
+		}
+		took = append(took, time.Since(began))
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			b.Fatalf("%s: %s, %v", address, resp.Status, err)
 		}
 	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "max-ms")
 }

@@ -43,7 +43,7 @@ func openWith(t *testing.T, make scene, resolver string, roles ...string) *house
 
 // openSet changes the settings before the server starts, with the scene's
 // store closed.
-func openSet(t *testing.T, make scene, change func(*server.Config)) *house {
+func openSet(t testing.TB, make scene, change func(*server.Config)) *house {
 	t.Helper()
 	h := &house{}
 	data := filepath.Join(t.TempDir(), "data")
@@ -63,6 +63,13 @@ func openSet(t *testing.T, make scene, change func(*server.Config)) *house {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	h.url = serve(t, data, change)
+	return h
+}
+
+// serve starts a server on the data of an installation, and gives its URL.
+func serve(t testing.TB, data string, change func(*server.Config)) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := chanOf[server.Ready](), chanOf[error]()
 	c := server.Config{
@@ -74,19 +81,19 @@ func openSet(t *testing.T, make scene, change func(*server.Config)) *house {
 	t.Cleanup(func() { cancel(); <-done })
 	select {
 	case r := <-ready:
-		h.url = "http://" + r.HTTP
+		return "http://" + r.HTTP
 	case err := <-done:
 		done <- err
 		t.Fatalf("the server did not start: %v", err)
 	}
-	return h
+	return ""
 }
 
 func chanOf[T any]() chan T { return make(chan T, 1) }
 
 // logTo writes warnings of the server into the test's log, and fails the test
 // for those that only a mistake of ours can bring about.
-type logTo struct{ t *testing.T }
+type logTo struct{ t testing.TB }
 
 func (l logTo) Write(b []byte) (int, error) {
 	if strings.Contains(string(b), "BUG") || strings.Contains(string(b), "page failed") {

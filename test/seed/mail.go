@@ -98,26 +98,22 @@ func (c *Scene) history(perDay int, shares [5]int) {
 		if back == 0 {
 			n = n * (day.UTC().Hour() + 1) / 24
 		}
-		for n > 0 {
-			batch := min(n, 400)
-			n -= batch
-			c.batch(batch, day, shares)
+		var calls []store.Acceptance
+		for size := max(1, n/40); n > 0; n -= size {
+			calls = append(calls, c.call(min(n, size), day, shares))
 		}
+		c.together("history", len(calls), func(i int) error { return c.s.Accept(c.ctx, &calls[i]) })
 	}
 }
 
-// batch accepts messages of a day that have their whole life behind them.
-func (c *Scene) batch(n int, day time.Time, shares [5]int) {
-	a := c.call(n, day, shares)
-	c.do("history", func() error { return c.s.Accept(c.ctx, &a) })
-}
-
-// call makes the messages of a batch.
+// call makes a call of n messages at a moment of a day, with their whole life
+// behind them. As from a real call, their ids and that of their content are of
+// one millisecond.
 func (c *Scene) call(n int, day time.Time, shares [5]int) store.Acceptance {
-	content := c.content(fmt.Sprintf(subjects[c.dice.IntN(len(subjects))], 10_000+c.dice.IntN(90_000)), day.UTC().Truncate(24*time.Hour).Add(-3*time.Hour))
+	at := c.moment(day)
+	content := c.content(fmt.Sprintf(subjects[c.dice.IntN(len(subjects))], 10_000+c.dice.IntN(90_000)), at)
 	a := store.Acceptance{Content: content}
 	for range n {
-		at := c.moment(day)
 		m := c.message(&content, c.dice.IntN(len(c.Providers)), at)
 		a.Messages = append(a.Messages, m)
 		a.Events = append(a.Events, event(&m, waypost.CSProcessed, at))

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -185,6 +186,24 @@ WHERE e.message = ANY($2::uuid[]) AND e.account = $1 AND NOT e.evidence AND e.ty
 		return nil, err
 	}
 	return store.Stand(ids, events, waiting), nil
+}
+
+// SearchedSince tells from when on messages are found by what was sent.
+func (d *DB) SearchedSince(ctx context.Context) (time.Time, error) {
+	return one(ctx, d, "look from when on messages are found", func(row pgx.CollectableRow) (time.Time, error) {
+		var ids [3]pgtype.UUID
+		if err := row.Scan(&ids[0], &ids[1], &ids[2]); err != nil {
+			return time.Time{}, err
+		}
+		var at [3]*waypost.UUID
+		for i := range ids {
+			if ids[i].Valid {
+				u := waypost.UUID(ids[i].Bytes)
+				at[i] = &u
+			}
+		}
+		return store.SearchedSince(at[0], at[1], at[2]), nil
+	}, `SELECT (SELECT id FROM content ORDER BY id LIMIT 1), (SELECT id FROM content ORDER BY id DESC LIMIT 1), (SELECT content FROM headline ORDER BY content LIMIT 1)`)
 }
 
 // Headlines reads what lists show of contents.

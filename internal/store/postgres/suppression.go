@@ -122,7 +122,7 @@ func suppressionFilter(q *store.SuppressionQuery) (f *filter, from string) {
 		f.and("id < ?", q.Before)
 	}
 	if q.Look > 0 { // what no index serves is decided on so many
-		from = "(SELECT * FROM suppression" + f.where() + " ORDER BY id DESC LIMIT " + f.arg(q.Look) + ") AS looked"
+		from = "(SELECT id, email, reason, created, expires FROM suppression" + f.where() + " ORDER BY id DESC LIMIT " + f.arg(q.Look) + ") AS looked"
 		f.conds = nil
 	}
 	f.and("(expires = 0 OR expires > ?)", q.Now.UnixMilli())
@@ -149,7 +149,7 @@ func suppressionFilter(q *store.SuppressionQuery) (f *filter, from string) {
 func (d *DB) ListSuppressions(ctx context.Context, q store.SuppressionQuery) ([]waypost.Suppression, error) {
 	f, from := suppressionFilter(&q)
 	return list(ctx, d, "list suppressions", scanSuppression,
-		`SELECT `+suppressionColumns+` FROM `+from+f.where()+` ORDER BY id DESC`+f.page(q.Limit, q.Offset), append([]any{planned}, f.args...)...)
+		`SELECT `+suppressionColumns+` FROM suppression WHERE id IN (SELECT id FROM `+from+f.where()+` ORDER BY id DESC`+f.page(q.Limit, q.Offset)+`) ORDER BY id DESC`, append([]any{planned}, f.args...)...)
 }
 
 // CountSuppressions counts what a query selects.

@@ -124,18 +124,38 @@ func walk(f *filter, index string, types []waypost.EventType, limit int) string 
 // maxCounted is how far events are counted.
 const maxCounted = 100_000
 
-// CountEvents implements [store.Events].
+// CountEvents implements [store.Events]. Of a type it first looks whether there
+// is one at the bound, which costs less than to count up to it.
 func (d *DB) CountEvents(ctx context.Context, q store.EventQuery) (int, error) {
 	q.Before = 0 // of the page
-	f, index := eventFilter(&q)
-	var from string
-	if narrow(f, &q) {
-		from = "SELECT 1 FROM event INDEXED BY event_message" + f.where()
-	} else {
-		from = walk(f, index, eventTypes(&q), maxCounted)
+	count := func(f *filter, query string) (int, error) {
+		return one(ctx, d, "count events", func(row scanner, n *int) error { return row.Scan(n) }, query, f.args...)
 	}
-	return one(ctx, d, "count events", func(row scanner, n *int) error { return row.Scan(n) },
-		"SELECT count(*) FROM (SELECT 1 FROM ("+from+") LIMIT "+f.arg(maxCounted)+")", f.args...)
+	f, index := eventFilter(&q)
+	if narrow(f, &q) {
+		return count(f, "SELECT count(*) FROM (SELECT 1 FROM event INDEXED BY event_message"+f.where()+" LIMIT "+f.arg(maxCounted)+")")
+	}
+	total := 0
+	for _, t := range eventTypes(&q) {
+		f, _ := eventFilter(&q)
+		f.and("type = ?", int64(t))
+		from := " FROM event INDEXED BY " + index + f.where()
+		n, err := count(f, "SELECT EXISTS (SELECT 1"+from+" LIMIT 1 OFFSET "+f.arg(maxCounted-total-1)+")")
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 {
+			return maxCounted, nil
+		}
+		f.args = f.args[:len(f.args)-1]
+		if n, err = count(f, "SELECT count(*)"+from); err != nil {
+			return 0, err
+		}
+		if total += n; total >= maxCounted { // more came meanwhile
+			return maxCounted, nil
+		}
+	}
+	return total, nil
 }
 
 // Event implements [store.Events].

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/waypost-mail/waypost"
 	"github.com/waypost-mail/waypost/internal/store"
@@ -71,12 +73,15 @@ func candidates(f *filter, s *store.Search, below waypost.UUID) string {
 	default:
 		f.and("account = ?", s.Account)
 	}
-	f.and(column+" < ?", below[:])
+	high := below[:] // one bound: of two, the walk may begin at the other
+	if !s.To.IsZero() {
+		if until := firstMessage(s.To); bytes.Compare(until, high) < 0 {
+			high = until
+		}
+	}
+	f.and(column+" < ?", high)
 	if !s.From.IsZero() {
 		f.and(column+" >= ?", firstMessage(s.From))
-	}
-	if !s.To.IsZero() {
-		f.and(column+" < ?", firstMessage(s.To))
 	}
 	return "SELECT " + column + " FROM " + from + f.where() + " ORDER BY " + column + " DESC"
 }
@@ -188,6 +193,25 @@ func (d *DB) Standings(ctx context.Context, account int64, ids []waypost.UUID) (
 		return nil, err
 	}
 	return store.Stand(ids, events, waiting), nil
+}
+
+// SearchedSince implements [store.Events].
+func (d *DB) SearchedSince(ctx context.Context) (time.Time, error) {
+	return one(ctx, d, "look from when on messages are found", func(row scanner, t *time.Time) error {
+		var ids [3][]byte
+		if err := row.Scan(&ids[0], &ids[1], &ids[2]); err != nil {
+			return err
+		}
+		var at [3]*waypost.UUID
+		for i, id := range ids {
+			if len(id) == len(waypost.UUID{}) {
+				u := waypost.UUID(id)
+				at[i] = &u
+			}
+		}
+		*t = store.SearchedSince(at[0], at[1], at[2])
+		return nil
+	}, "SELECT (SELECT min(id) FROM content), (SELECT max(id) FROM content), (SELECT min(content) FROM headline)")
 }
 
 // Headlines implements [store.Events].

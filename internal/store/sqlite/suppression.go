@@ -99,9 +99,12 @@ func (d *DB) Unsuppress(ctx context.Context, subAccount int64, emails []string) 
 }
 
 // suppressionFilter is the condition of a query, without its page, and what it
-// selects from.
+// selects from: ids, and what a filter may ask of them, which an index holds.
 func suppressionFilter(q *store.SuppressionQuery) (f *filter, from string) {
 	f, from = &filter{}, "suppression"
+	if q.Email == "" && q.Domain == "" {
+		from += " INDEXED BY suppression_list"
+	}
 	f.and("sub_account = ?", q.SubAccount)
 	if q.Email != "" {
 		f.and("email = ?", q.Email)
@@ -113,7 +116,7 @@ func suppressionFilter(q *store.SuppressionQuery) (f *filter, from string) {
 		f.and("id < ?", q.Before)
 	}
 	if q.Look > 0 { // what no index serves is decided on so many
-		from = "(SELECT * FROM suppression" + f.where() + " ORDER BY id DESC LIMIT " + f.arg(q.Look) + ")"
+		from = "(SELECT id, email, reason, created, expires FROM " + from + f.where() + " ORDER BY id DESC LIMIT " + f.arg(q.Look) + ")"
 		f.conds = nil
 	}
 	f.and("(expires = 0 OR expires > ?)", q.Now.UnixMilli())
@@ -139,7 +142,7 @@ const domainOfEmail = "substr(email, instr(email, '@') + 1)"
 func (d *DB) ListSuppressions(ctx context.Context, q store.SuppressionQuery) ([]waypost.Suppression, error) {
 	f, from := suppressionFilter(&q)
 	return list(ctx, d, "list suppressions", scanSuppression,
-		"SELECT "+suppressionColumns+" FROM "+from+f.where()+" ORDER BY id DESC"+f.page(q.Limit, q.Offset), f.args...)
+		"SELECT "+suppressionColumns+" FROM suppression WHERE id IN (SELECT id FROM "+from+f.where()+" ORDER BY id DESC"+f.page(q.Limit, q.Offset)+") ORDER BY id DESC", f.args...)
 }
 
 // CountSuppressions implements [store.Suppressions].

@@ -233,6 +233,9 @@ func testStandings(t *testing.T, e Engine) {
 	if len(seen) != len(waypost.MessageStatuses()) {
 		t.Errorf("the messages stand at %v", seen)
 	}
+	since, err := f.s.SearchedSince(t.Context())
+	f.ok(err)
+	f.equal("all are found", since.IsZero(), true)
 	none, err := f.s.Standings(t.Context(), f.account+1, ids)
 	f.ok(err)
 	for _, s := range none {
