@@ -54,6 +54,7 @@ type settings struct {
 	Roles                []string        `help:"What this node does: api, send, bounce, track, webhook, submission, dash, or all." default:"all"`
 	Sessions             int             `help:"SMTP sessions per provider." default:"20"`
 	RelayMemory          int             `help:"Memory for messages being relayed and their files, in MiB; large ones wait for room in it." default:"128"`
+	AcceptMemory         int             `help:"Memory for calls being accepted, and as much for mails of SMTP submission, in MiB; large ones wait for room in it." default:"64"`
 	Grace                time.Duration   `help:"How long a stop waits for messages in flight." default:"20s"`
 	Lease                time.Duration   `help:"After this long a message whose worker died is due again, on PostgreSQL." default:"2m"`
 	RetainMessages       time.Duration   `help:"How long finished messages are kept with their contents; 0 for ever." default:"2160h"`
@@ -109,7 +110,7 @@ func (s *settings) server(e *env) (server.Config, error) {
 			CreateRole: s.OIDCCreateRole, Groups: s.OIDCGroups, GroupsClaim: s.OIDCGroupsClaim, Only: s.OIDCOnly,
 		},
 		AllowPrivateNetworks: s.AllowPrivateNetworks, RetrySchedule: schedule, SimulatorDomain: s.SimulatorDomain, Roles: s.Roles,
-		Sessions: s.Sessions, RelayMemory: s.RelayMemory, MetricsToken: s.MetricsToken, Grace: s.Grace, Lease: s.Lease,
+		Sessions: s.Sessions, RelayMemory: s.RelayMemory, AcceptMemory: s.AcceptMemory, MetricsToken: s.MetricsToken, Grace: s.Grace, Lease: s.Lease,
 		Retention: server.Retention{Messages: s.RetainMessages, Events: s.RetainEvents, Journal: s.RetainJournal},
 		Lines:     lines,
 		Log:       e.log, Version: version,

@@ -46,6 +46,7 @@ type Config struct {
 
 	AllowPrivate   bool           // providers may be on private addresses (D-14)
 	PublicURL      string         // how the world reaches the API, without a slash at its end; for the reference
+	AcceptBytes    int64          // send calls being read and stored, default 64 MiB
 	KeyPerHour     int            // requests an hour of a key that has no bound of its own, 0: no bound
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For tells where a request came from
 	PseudoIP       netip.Addr     // what /account/ip shows (D-8); zero: 192.0.2.1
@@ -62,6 +63,7 @@ type API struct {
 
 	used     usage
 	throttle throttle
+	room     *room       // of send calls
 	cursors  pageCursors // where pages of lists ended
 }
 
@@ -82,7 +84,7 @@ func New(cfg Config) *API {
 	config.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
 	config.DefaultFormat = "application/json"
 	config.Components.SecuritySchemes = securitySchemes()
-	a := &API{cfg: cfg, router: &router{ServeMux: http.NewServeMux()}, keys: newKeyCache(cfg.Store), heads: store.Heads{Queue: cfg.Store}, cursors: newPageCursors()}
+	a := &API{cfg: cfg, router: &router{ServeMux: http.NewServeMux()}, keys: newKeyCache(cfg.Store), heads: store.Heads{Queue: cfg.Store}, cursors: newPageCursors(), room: newRoom(cfg.AcceptBytes)}
 	a.used.last, a.throttle.buckets = map[int64]time.Time{}, map[int64]bucket{}
 	config.Servers = []*huma.Server{{URL: cfg.PublicURL}}
 	config.Info.Description = aboutAPI

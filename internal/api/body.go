@@ -43,8 +43,9 @@ func describeLateBody(a *API, op *huma.Operation, body any) {
 	a.huma.OpenAPI().Paths[op.Path].Post = &described
 }
 
-// whole reads a body of at most so many bytes.
-func (b *lateBody) whole(limit int64, patience time.Duration) ([]byte, error) {
+// whole reads a body of at most so many bytes. Before more of it is kept than
+// its client announced, grow is asked.
+func (b *lateBody) whole(limit int64, patience time.Duration, grow func(int64) error) ([]byte, error) {
 	tooLong := fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", limit))
 	if b.length > limit {
 		return nil, tooLong
@@ -64,6 +65,9 @@ func (b *lateBody) whole(limit int64, patience time.Duration) ([]byte, error) {
 		case err != nil:
 			return nil, badField("body", "broke off after %d bytes; nothing was stored", len(body))
 		case len(body) == cap(body):
+			if err := grow(2 * int64(cap(body))); err != nil {
+				return nil, err
+			}
 			body = append(body, 0)[:len(body)]
 		}
 	}

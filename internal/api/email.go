@@ -146,8 +146,12 @@ func (a *API) emailRoutes() {
 // send accepts one call: parse, check, one message per recipient, durable when
 // it answers.
 func (a *API) send(ctx context.Context, in *sendInput, needTemplate bool) (*sendReply, error) {
-	var err error
-	if in.body, err = in.late.whole(maxEmailBody, emailPatience); err != nil {
+	grow, free, err := a.room.take(ctx, min(in.late.length, maxEmailBody))
+	if err != nil {
+		return nil, err
+	}
+	defer free()
+	if in.body, err = in.late.whole(maxEmailBody, emailPatience, grow); err != nil {
 		return nil, err
 	}
 	replay, err := a.replayOf(ctx, in)

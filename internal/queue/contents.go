@@ -283,7 +283,7 @@ func (c *contents) drop(l *large) {
 	if c.large[l.id] == l {
 		delete(c.large, l.id)
 		c.files.Release(l.weight)
-		l.weight = 0
+		l.weight, l.p = 0, nil // the timer of its last use holds l still
 	}
 }
 

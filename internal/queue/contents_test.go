@@ -125,6 +125,24 @@ func TestLargeContentsWait(t *testing.T) {
 	s.free()
 }
 
+// What is forgotten to make room is not in memory any longer, though the timer
+// that was to forget it later still runs.
+func TestForgottenContentsAreGone(t *testing.T) {
+	s := newShelf(t, 8<<20)
+	id := s.put(noise(3 << 20))
+	_, done := s.take(id)
+	s.mu.Lock()
+	l := s.large[id]
+	s.mu.Unlock()
+	done()
+	s.free()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.p != nil {
+		t.Error("it is still held")
+	}
+}
+
 // A file that is stored as next to nothing is counted as what it becomes.
 func TestContentsStoredSmall(t *testing.T) {
 	s := newShelf(t, 8<<20)

@@ -58,6 +58,7 @@ type Config struct {
 	Roles                []string      // of api, send, bounce, track, webhook, submission, dash; or all
 	Sessions             int           // SMTP sessions per provider, 0: 20
 	RelayMemory          int           // MiB for messages being relayed and their files, 0: 128
+	AcceptMemory         int           // MiB for send calls being read and stored, and as much for mails of SMTP submission, 0: 64
 	Grace                time.Duration // for what is in flight when stopping, 0: 20 s
 	Lease                time.Duration // of a claimed message (D-21), 0: 2 minutes
 	Retention            Retention
@@ -108,6 +109,9 @@ func (c *Config) Check() error {
 	}
 	if _, err := waypost.ParseSeparator(c.Separator); err != nil {
 		bad = append(bad, fmt.Errorf("return-path-separator: %w", err))
+	}
+	if c.AcceptMemory < 0 || c.AcceptMemory > 0 && c.AcceptMemory < 64 || c.AcceptMemory > 1<<20 {
+		bad = append(bad, errors.New("accept-memory: must be 64 to 1048576 MiB"))
 	}
 	if c.Lease != 0 && (c.Lease < 10*time.Second || c.Lease > time.Hour) {
 		bad = append(bad, errors.New("lease: must be 10s to 1h; on PostgreSQL the mail of a node that died waits for it"))

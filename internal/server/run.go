@@ -153,11 +153,12 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	sender, hooks := newHooks(c, box, s, names, geo)
 	inbox := submission.New(submission.Config{
 		Store: s, Queue: q, Host: c.BounceHost, Domain: c.SubmissionDomain, Log: c.Log, PerHour: c.KeyPerHour, PlainAuth: c.SubmissionPlainAuth, Grace: c.Grace,
+		MaxMemory: int64(c.AcceptMemory) << 20,
 	})
 	a := api.New(api.Config{
 		Store: s, Queue: q, Door: door, Box: box, Checker: checker, Domains: domains,
 		Probe: prober(c, names), Greet: greeter(names), Node: nodeHealth(c, names), Log: c.Log, Version: c.Version, AllowPrivate: c.AllowPrivateNetworks,
-		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset, KeyPerHour: c.KeyPerHour, TrustedProxies: proxies,
+		PublicURL: c.PublicURL, PseudoIP: publicIP, LegacySunset: c.LegacySunset, AcceptBytes: int64(c.AcceptMemory) << 20, KeyPerHour: c.KeyPerHour, TrustedProxies: proxies,
 		Webhooks: sender, SubmissionDomain: c.SubmissionDomain, Geo: geo,
 	})
 	agents, err := newAgentShelf(c)

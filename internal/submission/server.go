@@ -38,7 +38,7 @@ type Config struct {
 	Lifetime    time.Duration // of a connection, whatever it does: 1 h
 	Grace       time.Duration // for what is in flight when stopping: 20 s
 	MaxBytes    int64         // of one message as it comes: 40 MiB, which holds 25 MB of attachments
-	MaxMemory   int64         // of all messages being read: 256 MiB
+	MaxMemory   int64         // of all messages being read: 64 MiB
 }
 
 const (
@@ -86,7 +86,7 @@ func New(c Config) *Server {
 		c.MaxBytes = 40 << 20
 	}
 	if c.MaxMemory <= 0 {
-		c.MaxMemory = 256 << 20
+		c.MaxMemory = 64 << 20
 	}
 	if c.Domain == "" {
 		c.Domain = waypost.SubmissionDomain

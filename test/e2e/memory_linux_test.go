@@ -125,3 +125,47 @@ func (s *holeSession) Data(r io.Reader) error {
 	}
 	return err
 }
+
+// TestMemoryOfManyCalls hands in calls with a file of their own each, one after
+// another and then several at once, while what was accepted is relayed.
+func TestMemoryOfManyCalls(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector needs memory of its own")
+	}
+	const calls, callers, file = 20, 8, 10 << 20
+	ns, hole := newZone(t), newHole(t)
+	s := install(t, "")
+	s.serve(t, ns.addr())
+	provider := providerAt("hole", hole.port)
+	provider["maxRatePerHour"], provider["burst"] = 1_000_000, true
+	s.get(t, s.asAccount("POST", "/api/v1/account/tpsp/", provider), &tpsp{})
+	s.addDomain(t, ns)
+	data := make([]byte, file)
+	random := rand.New(rand.NewPCG(3, 4))
+	for i := range data {
+		data[i] = byte(random.Uint32())
+	}
+	body := letter("hole", "x@people.example")
+	body["attachments"] = []m{{"filename": "a.bin", "content": base64.StdEncoding.EncodeToString(data)}}
+	for range calls {
+		s.send(t, body)
+	}
+	row := s.proc.peak(t)
+	var work sync.WaitGroup
+	for range callers {
+		work.Go(func() {
+			for range 2 {
+				s.send(t, body)
+			}
+		})
+	}
+	work.Wait()
+	eventually(t, "all messages to be relayed", waitMail, func() bool { return hole.messages.Load() >= calls+2*callers })
+	after := s.proc.peak(t)
+	t.Logf("most memory of the process: %d MB after %d calls in a row, %d MB after %d callers at once", row>>20, calls, after>>20, callers)
+	// Twenty in a row come to 200 MB, eight callers to a little more; a bound
+	// that a late garbage collection passes would say nothing.
+	if most := mostMemory * 3 / 2; after > most {
+		t.Errorf("more than %d MB", most>>20)
+	}
+}
