@@ -6,7 +6,7 @@
 // A tour by file: api.go builds the handler and its middle layers; contract.go
 // writes an answer in the wire contract asked for (D-1); auth.go says who calls,
 // scope.go, throttle.go and usage.go what a key may do and when it did;
-// errors.go is the one error shape (D-2); input.go, body.go and strict.go read bodies,
+// errors.go is the one error shape (D-2); input.go, body.go and strict.go read bodies, room.go bounds them,
 // cursor.go goes through lists. Then one file a resource: email.go
 // with email_check.go, email_input.go, preview.go and idempotency.go, template.go,
 // suppression.go with its entries and files, domain.go,

@@ -233,7 +233,8 @@ func (s *session) read(r io.Reader) ([]byte, error) {
 	var raw []byte
 	for {
 		if len(raw) == cap(raw) {
-			grown := max(64<<10, 2*cap(raw))
+			longest := max(int(s.srv.cfg.MaxBytes)+4<<10, cap(raw)+64<<10) // no message needs more
+			grown := max(64<<10, min(2*cap(raw), longest))
 			more := int64(grown - cap(raw))
 			if s.srv.memory.Add(more) > s.srv.cfg.MaxMemory {
 				s.srv.memory.Add(-more)
