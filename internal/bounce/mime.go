@@ -75,8 +75,7 @@ func mediaType(h header) (media string, params map[string]string) {
 	media = strings.ToLower(strings.TrimSpace(media))
 	params = make(map[string]string)
 	for _, key := range []string{"boundary", "charset", "report-type"} {
-		if i := strings.Index(strings.ToLower(value), key+"="); i >= 0 {
-			v := value[i+len(key)+1:]
+		if v, ok := behind(value, key+"="); ok {
 			if unquoted, ok := strings.CutPrefix(v, `"`); ok {
 				v, _, _ = strings.Cut(unquoted, `"`)
 			} else if end := strings.IndexAny(v, "; \t"); end >= 0 {
@@ -89,6 +88,17 @@ func mediaType(h header) (media string, params map[string]string) {
 		media = "text/plain"
 	}
 	return media, params
+}
+
+// behind gives what follows a name in a text, in any case of its letters. The
+// text is not folded whole: that of broken UTF-8 has another length.
+func behind(text, name string) (string, bool) {
+	for i := 0; i+len(name) <= len(text); i++ {
+		if strings.EqualFold(text[i:i+len(name)], name) {
+			return text[i+len(name):], true
+		}
+	}
+	return "", false
 }
 
 // leaves appends the leaves of a mail or part in their order.

@@ -103,11 +103,27 @@ func TestParseOfDeepNesting(t *testing.T) {
 	}
 }
 
+// TestParseOfBrokenContentType: a type that is no UTF-8 has another length in
+// lower case, and boundaries are found in it all the same.
+func TestParseOfBrokenContentType(t *testing.T) {
+	for _, odd := range []string{"\x86", "\x86\xff\xfe", "\u0130\u212a"} {
+		for _, end := range []string{"", "b", "\"b\""} {
+			Parse(strings.NewReader("Content-Type:"+odd+"BoundArY="+end), 0)
+		}
+		mail := "Content-Type: multipart/report" + odd + " ; x=(; BOUNDARY=\"b\"\n\n--b\nContent-Type: message/delivery-status\n\n" +
+			"Final-Recipient: rfc822; a@example.com\nAction: failed\nStatus: 5.1.1\n\n--b--\n"
+		if rep := Parse(strings.NewReader(mail), 0); rep.Kind != KindBounce || len(rep.Recipients) != 1 {
+			t.Errorf("%q: %+v", odd, rep)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"postfix", "delayed", "exim", "vacation", "complaint", "other"} {
 		f.Add(readReport(f, name))
 	}
 	f.Add([]byte("From x\nContent-Type: multipart/report; boundary=\"b\n\n--b\n\n--b--"))
+	f.Add([]byte("Content-TYpe:\x86BoundArY="))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rep := Parse(bytes.NewReader(data), 0)
 		if rep.Kind == "" || len(rep.Recipients) > maxRecipients {

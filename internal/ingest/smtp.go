@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"log" //nolint:depguard // the SMTP library wants one; it writes to nowhere
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -95,7 +93,7 @@ func (s *SMTP) Run(ctx context.Context, l net.Listener) error {
 	srv.MaxMessageBytes, srv.MaxRecipients, srv.MaxLineLength = store.MaxReportRaw, maxRecipients, maxLine
 	srv.ReadTimeout, srv.WriteTimeout = s.cfg.IdleTimeout, s.cfg.IdleTimeout
 	srv.EnableSMTPUTF8 = true
-	srv.ErrorLog = log.New(io.Discard, "", 0)
+	srv.ErrorLog = gate.Panics(s.cfg.Log)
 
 	door := s.gate.Listen(l)
 	if err := gate.Serve(ctx, srv, door, door, s.cfg.Grace); err != nil {

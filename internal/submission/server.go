@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"log" //nolint:depguard // the SMTP library wants one; it writes to nowhere
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -117,7 +115,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, secure *tls.Config, im
 	srv.ReadTimeout, srv.WriteTimeout = s.cfg.IdleTimeout, s.cfg.IdleTimeout
 	srv.EnableSMTPUTF8 = true
 	srv.AllowInsecureAuth = s.cfg.PlainAuth
-	srv.ErrorLog = log.New(io.Discard, "", 0)
+	srv.ErrorLog = gate.Panics(s.cfg.Log)
 
 	door := s.gate.Listen(l)
 	var serve net.Listener = door
