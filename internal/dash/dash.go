@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost-mail/waypost"
@@ -45,6 +46,7 @@ type Dash struct {
 	guard    *guard
 	hashing  chan struct{} // bounds concurrent password hashing
 	attempts chan struct{} // and attempts to log in
+	queued   atomic.Int32  // attempts to log in that are under way or wait
 	hub      *hub
 	lookouts *lookouts
 	subjects *subjects

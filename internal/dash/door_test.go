@@ -170,6 +170,35 @@ func TestGuessesAtOnce(t *testing.T) {
 	}
 }
 
+// TestLoginsThatWait: logins that wait for their turn are few, since each holds
+// a connection; others are sent away at once.
+func TestLoginsThatWait(t *testing.T) {
+	d := New(Config{Log: slog.New(slog.DiscardHandler)})
+	for range maxHashing {
+		d.attempts <- struct{}{} // nobody's turn comes
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for range mostQueued {
+		waiting.Go(func() {
+			if _, _, err := d.attempt(ctx, "192.0.2.1", "a@example.com", "guess", ""); !errors.Is(err, context.Canceled) {
+				t.Errorf("a login that waits ended with %v", err)
+			}
+		})
+	}
+	for deadline := time.Now().Add(time.Minute); d.queued.Load() < mostQueued && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if ok, wait, err := d.attempt(t.Context(), "192.0.2.2", "b@example.com", "guess", ""); ok || wait != crowdedPause || err != nil {
+		t.Errorf("one too many: %v, %v, %v", ok, wait, err)
+	}
+	leave()
+	waiting.Wait()
+	if n := d.queued.Load(); n != 0 {
+		t.Errorf("%d logins are still counted", n)
+	}
+}
+
 // TestLoginOvertaken: what an owner changes while a password is being checked
 // stays changed.
 func TestLoginOvertaken(t *testing.T) {

@@ -129,11 +129,23 @@ func (d *Dash) auditRefused(v *visit, p *waypost.Person, network, email string) 
 	return nil
 }
 
+// Logins wait for their turn, and hold a connection meanwhile: more than this
+// many are sent away for a while.
+const (
+	mostQueued   = 100
+	crowdedPause = 10 * time.Second
+)
+
 // attempt holds a password against its encoded form, unless a wait is due, and
 // notes how it went. Few attempts are under way at a time and each looks at
 // what the one before it noted: many guesses sent at once get no further than
 // as many in turn.
 func (d *Dash) attempt(ctx context.Context, network, login, password, encoded string) (ok bool, wait time.Duration, err error) {
+	if d.queued.Add(1) > mostQueued {
+		d.queued.Add(-1)
+		return false, crowdedPause, nil
+	}
+	defer d.queued.Add(-1)
 	select {
 	case d.attempts <- struct{}{}:
 		defer func() { <-d.attempts }()

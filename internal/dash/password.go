@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -23,9 +24,9 @@ const (
 	argonSalt   = 16 // bytes
 	argonKey    = 32 // bytes
 
-	// maxHashing bounds concurrent hashing: logins in bulk take at most this
-	// many times 32 MiB, the rest wait.
-	maxHashing = 2
+	// maxHashing bounds concurrent hashing, and with it what guesses in bulk
+	// take of memory and processors; the rest wait.
+	maxHashing = 1
 
 	minPassword = 10  // characters
 	maxPassword = 500 // bytes
@@ -57,7 +58,7 @@ func (d *Dash) hash(ctx context.Context, password string) (string, error) {
 	if err := d.turn(ctx); err != nil {
 		return "", err
 	}
-	defer func() { <-d.hashing }()
+	defer d.hashed()
 	salt := make([]byte, argonSalt)
 	_, _ = rand.Read(salt) // documented never to fail
 	key := argon2.IDKey([]byte(password), salt, argonPasses, argonMemory, argonLanes, argonKey)
@@ -73,7 +74,7 @@ func (d *Dash) matches(ctx context.Context, password, encoded string) (bool, err
 	if err := d.turn(ctx); err != nil {
 		return false, err
 	}
-	defer func() { <-d.hashing }()
+	defer d.hashed()
 	if encoded == "" {
 		argon2.IDKey([]byte(password), make([]byte, argonSalt), argonPasses, argonMemory, argonLanes, argonKey)
 		return false, nil
@@ -95,6 +96,13 @@ func (d *Dash) matches(ctx context.Context, password, encoded string) (bool, err
 	}
 	got := argon2.IDKey([]byte(password), salt, passes, memory, lanes, uint32(len(want)))
 	return subtle.ConstantTimeCompare(got, want) == 1, nil
+}
+
+// hashed gives the turn on. The memory of a hash is given back first: guesses
+// in bulk would make the heap grow by much more than is in use at a time.
+func (d *Dash) hashed() {
+	runtime.GC()
+	<-d.hashing
 }
 
 func (d *Dash) turn(ctx context.Context) error {
