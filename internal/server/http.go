@@ -50,22 +50,7 @@ func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front ht
 	}
 	mux.Handle("GET /metrics", behindToken(c.MetricsToken, promhttp.HandlerFor(counted, promhttp.HandlerOpts{})))
 	mux.Handle("/", front)
-	return bodyWithin(bodyPatience, singleSlashes(mux))
-}
-
-// bodyPatience is how long the body of a request may take unless its handler
-// gives it more: also one that no handler reads, which net/http passes over.
-const bodyPatience = 2 * time.Minute
-
-// bodyWithin bounds the time of bodies, so that clients that send none of what
-// they announce hold no connection for ever.
-func bodyWithin(limit time.Duration, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)) // until the next request
-		}
-		next.ServeHTTP(w, r)
-	})
+	return within(bodyPatience, readPatience, singleSlashes(mux))
 }
 
 // singleSlashes reads //api/v1//account as /api/v1/account: a base URL that

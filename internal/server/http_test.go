@@ -21,7 +21,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /read", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) })
 	mux.HandleFunc("POST /pass", func(http.ResponseWriter, *http.Request) {})
-	srv := httptest.NewServer(bodyWithin(50*time.Millisecond, mux))
+	srv := httptest.NewServer(within(50*time.Millisecond, time.Minute, mux))
 	defer srv.Close()
 	for _, path := range []string{"/read", "/pass", "/nowhere"} {
 		var d net.Dialer

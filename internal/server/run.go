@@ -169,12 +169,16 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	guests := newCrowd(mostConnections)
+	counters := append(doorMetrics(guests), attempts.attempts, attempts.seconds, newTraffic(door, q, s))
 	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, submission: inbox, http: &http.Server{
-		Handler:           handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox, attempts.attempts, attempts.seconds, newTraffic(door, q, s)),
+		Handler:           guests.serve(handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox, counters...)),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          httpLog(c.Log),
+		ConnState:         guests.follow,
+		ConnContext:       guests.remember,
 	}}
 	if pages != nil {
 		n.http.RegisterOnShutdown(pages.Close) // its live streams end only so
