@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/smtp/smtptest"
 )
 
 // TestKeyGivesNoMore holds that a bounded key is a bound for who holds it: it
@@ -90,4 +91,24 @@ func TestTimesThatCannotBeTold(t *testing.T) {
 	w.want(422, "POST", "/api/v1/subaccount/suppression/entry", waypost.KeySubAccount, `{"entries":[{"email":"a@example.org","expires":`+late+`}]}`)
 	w.want(422, "POST", "/api/v1/subaccount/suppression/import", waypost.KeySubAccount, "email,expires\na@example.org,9999-12-31T23:59:59-01:00\n")
 	w.want(200, "GET", "/api/v1/subaccount/suppression/entry", waypost.KeySubAccount, nil)
+}
+
+// TestPasswordStaysWithItsServer holds that a stored password is not said to
+// another host than the one it was given for.
+func TestPasswordStaysWithItsServer(t *testing.T) {
+	w := newWorld(t)
+	account := smtptest.Script{Username: "waypost", Password: "sesame-of-mine"}
+	mine, other := smtptest.New(t, account), smtptest.New(t, account)
+	p := w.want(200, "POST", "/api/v1/account/tpsp/", waypost.KeyAccount, map[string]any{
+		"name": "mta", "smtpHost": mine.Host(), "smtpPort": mine.Port(), "smtpSecurity": "none", "smtpUsername": "waypost", "smtpPassword": "sesame-of-mine",
+	})
+	path := fmt.Sprintf("/api/v1/account/tpsp/%v", p["id"])
+	refused := w.want(422, "PUT", path, waypost.KeyAccount, map[string]any{"smtpHost": "localhost", "smtpPort": other.Port()})
+	if _, param := errorOf(refused); param != "smtpPassword" {
+		t.Errorf("%v", refused)
+	}
+	if n := other.Sessions(); n != 0 {
+		t.Errorf("the other server was reached %d times", n)
+	}
+	w.want(200, "PUT", path, waypost.KeyAccount, map[string]any{"name": "renamed", "smtpHost": mine.Host()})
 }

@@ -57,9 +57,9 @@ func (a *API) provider(ctx context.Context, id int64) (waypost.Provider, error) 
 	return p, nil
 }
 
-// updateProvider changes what the request names and keeps the rest. A change
-// of the connection is tested like a new provider, and not stored when the
-// test fails.
+// updateProvider changes what the request names and keeps the rest, but no
+// password for another host. A change of the connection is tested like a new
+// provider, and not stored when the test fails.
 func (a *API) updateProvider(ctx context.Context, in *idBody) (Provider, error) {
 	old, err := a.provider(ctx, in.ID)
 	if err != nil {
@@ -77,6 +77,11 @@ func (a *API) updateProvider(ctx context.Context, in *idBody) (Provider, error) 
 	p, err := req.provider()
 	if err != nil {
 		return Provider{}, err
+	}
+	if kept := given["smtpPassword"] == nil && given["secret"] == nil && len(old.Password) > 0 && req.SMTPPassword != ""; kept && !strings.EqualFold(p.Host, old.Host) {
+		// Else whoever may change a provider could have its password said to a
+		// server of his own.
+		return Provider{}, badField("smtpPassword", "is missing: a password is not taken along to another server; give that of %s", p.Host)
 	}
 	p.ID, p.Account, p.Created, p.Password = old.ID, old.Account, old.Created, old.Password
 	p.Updated = later(time.Now().Truncate(time.Millisecond), old.Updated.Add(time.Millisecond))
