@@ -40,8 +40,8 @@ bench: ## the benchmarks of all packages
 bench-relay: ## Waypost beside Postfix with OpenDKIM on the same messages; N=, SIZE=, BATCH=, TAGS=openssl
 	$(GO) run ./test/benchrelay -n $(N) -size $(SIZE) -batch $(BATCH) -tags '$(TAGS)'
 
-torture: ## kill -9, bad disks and restarts of PostgreSQL while mail flows, and what was lost; SERVER= AGENT= NODES= RESTARTS= DISK= rounds
-	$(GO) test -count=1 -timeout 24h -v ./test/torture -args -server=$(SERVER) -agent=$(AGENT) -nodes=$(NODES) -restarts=$(RESTARTS) -disk=$(DISK)
+torture: ## kill -9, bad disks and restarts of PostgreSQL while mail flows, and what was lost; SERVER= AGENT= NODES= RESTARTS= DISK= rounds, HOSTILE= strangers
+	$(GO) test -count=1 -timeout 24h -v ./test/torture -args -server=$(SERVER) -agent=$(AGENT) -nodes=$(NODES) -restarts=$(RESTARTS) -disk=$(DISK) -hostile=$(HOSTILE)
 
 bounce-accuracy: ## the bounce judge on the labelled corpus in WAYPOST_CORPUS: confusion matrix and misses
 	$(GO) run ./test/bounceaccuracy
@@ -54,6 +54,7 @@ AGENT ?= 200
 NODES ?= 50
 RESTARTS ?= 20
 DISK ?= 20
+HOSTILE ?= 10000
 FUZZTIME ?= 10s
 ARCHES ?= amd64 arm64
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)

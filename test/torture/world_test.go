@@ -30,6 +30,7 @@ var (
 	agentKills  = flag.Int("agent", 2, "kills of the agent")
 	nodeKills   = flag.Int("nodes", 1, "kills of one of three nodes on PostgreSQL")
 	restarts    = flag.Int("restarts", 1, "restarts of PostgreSQL")
+	hostiles    = flag.Int("hostile", 300, "hostile sessions of SMTP, and as many hostile clients of HTTP")
 	diskRounds  = flag.Int("disk", 1, "of a full disk, of failing fsync, and of a disk that cannot be written, each")
 )
 
@@ -57,6 +58,7 @@ type world struct {
 
 	client http.Client
 	load   load
+	told   int // reports of a bounce that the agent tells of, too
 }
 
 // relay is a mail server of the customer's, and the provider that stands for
@@ -71,8 +73,9 @@ type relay struct {
 }
 
 // newWorld starts n nodes and all the rest; limit, when not 0, is the hourly
-// limit of a second provider. data, when not "", is the data directory.
-func newWorld(t *testing.T, database string, n, limit int, data string) *world {
+// limit of a second provider. data, when not "", is the data directory; settings
+// are further arguments of waypost serve.
+func newWorld(t *testing.T, database string, n, limit int, data string, settings ...string) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), database: database, client: http.Client{Timeout: 10 * time.Minute}}
 	w.load.accepted, w.load.seen, w.load.waiting, w.load.refused = map[string]string{}, map[string]bool{}, map[string]bool{}, map[int]int{}
@@ -88,7 +91,7 @@ func newWorld(t *testing.T, database string, n, limit int, data string) *world {
 	w.relay = newRelay(t, filepath.Join(w.dir, "mail.log"), "main", 100_000_000, w.load.offer)
 	w.install(t, w.data)
 	for i := range n {
-		w.addNode(t, i, w.data)
+		w.addNode(t, i, w.data, settings...)
 	}
 	w.addProvider(t, w.relay)
 	if limit > 0 {
@@ -203,7 +206,7 @@ func (w *world) install(t *testing.T, data string) {
 
 // addNode starts a node; each has a directory of its own and the key file of
 // the first.
-func (w *world) addNode(t *testing.T, i int, data string) {
+func (w *world) addNode(t *testing.T, i int, data string, settings ...string) {
 	t.Helper()
 	if i > 0 {
 		key, err := os.ReadFile(filepath.Join(data, "secret.key"))
@@ -223,6 +226,7 @@ func (w *world) addNode(t *testing.T, i int, data string) {
 	if w.database != "" {
 		args = append(args, "--database", w.database)
 	}
+	args = append(args, settings...)
 	p := newProgram(t, w.dir, fmt.Sprintf("waypost%d", i), "ready http=", args...)
 	p.start(t)
 	w.nodes, w.addrs = append(w.nodes, p), append(w.addrs, addr)
