@@ -107,6 +107,21 @@ func (c *Client) mask(r Reply) Reply {
 	return r
 }
 
+// unsaid takes credentials out of any reply: a server may repeat them long after
+// AUTH, and replies are kept with attempts and events. Short ones are left
+// alone: they are words that stand in any reply.
+func (c *Client) unsaid(r Reply) Reply {
+	for _, secret := range c.secrets {
+		if len(secret) >= shortSecret {
+			r.Text = strings.ReplaceAll(r.Text, secret, masked)
+		}
+	}
+	return r
+}
+
+// shortSecret is the length from which on a password is no common word.
+const shortSecret = 6
+
 // secrets are the forms in which the password is sent.
 func (c *Config) secrets() []string {
 	if c.Password == "" {

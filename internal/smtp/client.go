@@ -102,7 +102,7 @@ func (c *Client) lastWords(stage Stage, err error) *Error {
 	}
 	if c.conn.SetReadDeadline(time.Now().Add(time.Second)) == nil {
 		if r, rerr := readReply(c.r); rerr == nil && !r.Positive() {
-			return refused(stage, r)
+			return refused(stage, c.unsaid(r))
 		}
 	}
 	return died(stage, err)
@@ -122,7 +122,7 @@ func (c *Client) read(stage Stage, limit time.Duration) (Reply, *Error) {
 		}
 		return Reply{}, died(stage, err)
 	}
-	return r, nil
+	return c.unsaid(r), nil
 }
 
 // judge turns a reply that is not the wanted one into an error. 421 ends the

@@ -254,6 +254,43 @@ func TestPasswordStaysSecret(t *testing.T) {
 	}
 }
 
+// TestPasswordStaysSecretAfterLogin holds that no reply of a session gives out the
+// password that it was opened with, a long time after AUTH.
+func TestPasswordStaysSecretAfterLogin(t *testing.T) {
+	const password = "hunter2-very-secret"
+	echo := func(code string) string {
+		return smtptest.Multiline(550, "5.7.1 "+code+" for user pass "+password, encode(password), encode("\x00user\x00"+password))
+	}
+	for stage, s := range map[Stage]smtptest.Script{
+		StageMail:  {Mail: echo("no")},
+		StageRcpt:  {Rcpt: func(string) string { return echo("no") }},
+		StageData:  {Data: echo("no")},
+		StageFinal: {Final: func(smtptest.Envelope, []byte) string { return echo("no") }},
+		"":         {Final: func(smtptest.Envelope, []byte) string { return "250 2.0.0 Ok " + password }},
+	} {
+		s.Username, s.Password = "user", password
+		srv := smtptest.New(t, s)
+		cfg := configFor(srv)
+		cfg.Username, cfg.Password, cfg.AllowPlainAuth = "user", password, true
+		c := mustDial(t, cfg)
+		r, err := c.Send(t.Context(), testEnv, testBody)
+		if stage != "" {
+			if e := asError(t, err); e.Stage != stage || e.Reply == nil {
+				t.Errorf("%s: %+v", stage, e)
+			}
+		}
+		all := fmt.Sprintf("%v %v %q", err, r.String(), r.Text)
+		for _, secret := range []string{password, encode(password), encode("\x00user\x00" + password)} {
+			if strings.Contains(all, secret) {
+				t.Errorf("%s: %q shows in %s", stage, secret, all)
+			}
+		}
+		if !strings.Contains(all, masked) {
+			t.Errorf("%s: nothing is masked in %s", stage, all)
+		}
+	}
+}
+
 func TestDialContext(t *testing.T) {
 	for _, stage := range []string{"banner", "ehlo", "tls"} {
 		srv := smtptest.New(t, smtptest.Script{HangAt: stage, TLS: smtptest.SelfSigned(t, "127.0.0.1")})

@@ -71,7 +71,7 @@ func (t *Transaction) step(name Stage, r Reply, e *Error) {
 // left alone: they are words that stand in any reply.
 func (t *Transaction) mask(text string) string {
 	for _, secret := range t.secrets {
-		if len(secret) >= 6 {
+		if len(secret) >= shortSecret {
 			text = strings.ReplaceAll(text, secret, masked)
 		}
 	}
