@@ -5,7 +5,6 @@
 // # Signing
 //
 // [Sign] takes a complete message with CRLF line ends and returns it with one
-// [Sign] takes a complete message with CRLF line ends and returns it with one
 // DKIM-Signature field per [Signer] in front; [Fields] gives these fields alone,
 // for a message in pieces that nobody puts together. In order: the line ends
 // are checked, the header is cut into fields, the relaxed body is hashed once,
