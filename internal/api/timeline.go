@@ -148,9 +148,10 @@ func transcriptView(t *waypost.Transcript) *Transcript {
 }
 
 // state sums a trail up in a word: a bounce outweighs a delivery, because it
-// came later or knows more.
+// came later or knows more. A message to a simulated recipient that waits for
+// its open or click was delivered.
 func state(t *store.Trail) string {
-	if t.Waiting != nil {
+	if t.Waiting != nil && (t.Waiting.Lane.Provider != waypost.SimulatorProvider || len(t.Events) < 2) {
 		if t.Waiting.Unknown {
 			return "unknown"
 		}

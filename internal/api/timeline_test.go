@@ -73,3 +73,40 @@ func TestTimelineTranscripts(t *testing.T) {
 		t.Errorf("transcripts (-want +got):\n%s", diff)
 	}
 }
+
+// TestTimelineOfSimulatedRecipients: the timeline says that no mail left, and
+// that the message is done with once it is (D-40).
+func TestTimelineOfSimulatedRecipients(t *testing.T) {
+	w := newWorld(t)
+	door, now := w.door(), time.Now().Truncate(time.Millisecond)
+	c := waypost.Content{ID: waypost.NewUUID(now), Account: w.account.ID, SubAccount: w.sub.ID, Text: "hello"}
+	m := waypost.Message{
+		ID: waypost.NewUUID(now), Account: w.account.ID, SubAccount: w.sub.ID, Content: c.ID, Recipient: "test@play.example",
+		Provider: waypost.SimulatorProvider, SubmittedAt: now,
+	}
+	if err := door.Accept(t.Context(), c, []ingest.Draft{{Message: m}}, now); err != nil {
+		t.Fatal(err)
+	}
+	step := func(s ingest.Simulation) map[string]any {
+		t.Helper()
+		got, err := w.store.Claim(t.Context(), store.Claim{
+			Lane: waypost.Lane{Provider: waypost.SimulatorProvider, Mailbox: m.Mailbox}, Now: now, Max: 1, LeaseUntil: now.Add(time.Minute),
+		})
+		if err != nil || len(got.Entries) != 1 {
+			t.Fatalf("claimed %d, %v", len(got.Entries), err)
+		}
+		if err := door.Simulate(t.Context(), &got.Entries[0], s, now); err != nil {
+			t.Fatal(err)
+		}
+		return w.want(200, "GET", "/api/v1/account/message/"+m.ID.String()+"/timeline", waypost.KeyAccount, nil)
+	}
+	got := step(ingest.Simulation{Events: []ingest.SimulatedEvent{{Type: waypost.CSSent}, {Type: waypost.CSDelivered}}, Next: now})
+	if got["simulated"] != true || got["state"] != "delivered" || got["tpspId"] != 0.0 {
+		t.Errorf("simulated %v, state %v, provider %v", got["simulated"], got["state"], got["tpspId"])
+	}
+	got = step(ingest.Simulation{Events: []ingest.SimulatedEvent{{Type: waypost.CSOpen, Visit: &waypost.Visit{First: true}}}})
+	entries := got["entries"].([]any)
+	if open := entries[len(entries)-1].(map[string]any); len(entries) != 4 || open["source"] != "simulator" || open["typeName"] != "CSOpen" || got["state"] != "delivered" {
+		t.Errorf("%v", got)
+	}
+}

@@ -180,6 +180,7 @@ func TestConfigErrors(t *testing.T) {
 		c.OIDC.CreateRole = "viewer"
 	}, "oidc-create-role:")
 	f(func(c *server.Config) { c.TrackScheme = "ftp" }, "track-scheme:")
+	f(func(c *server.Config) { c.SimulatorDomain = "play" }, "simulator-domain:")
 }
 
 func TestStartErrors(t *testing.T) {
