@@ -82,7 +82,11 @@ func (a *API) agentHealth(ctx context.Context, p *waypost.Provider) HealthCheck 
 		return c
 	}
 	status, _ := agentStatus(agent.LastSeen, time.Now())
-	c.Message = fmt.Sprintf("Last report %s ago", time.Since(agent.LastSeen).Round(time.Second))
+	age := time.Since(agent.LastSeen).Round(time.Second).String()
+	if hours, _, long := strings.Cut(age, "h"); long {
+		age = hours + " h"
+	}
+	c.Message = "Last report " + age + " ago"
 	if agent.Version != "" { // what it says of itself is its own choice
 		c.Message += ", version " + agent.Version
 	}

@@ -18,7 +18,7 @@ import (
 func (d *Dash) funcs() template.FuncMap {
 	return template.FuncMap{
 		"asset": assetURL, "icon": icon, "chip": makeChip, "suppressed": suppressChip, "input": makeInput, "choice": makeChoice,
-		"number": numberOf, "percent": percent, "spell": spell, "ago": ago, "age": func(t, now time.Time) string { return rough(now.Sub(t)) }, "capital": capital, "until": until,
+		"number": numberOf, "percent": percent, "spell": spell, "ago": ago, "age": func(t, now time.Time) string { return rough(now.Sub(t)) }, "capital": capital, "until": until, "due": due,
 		"stamp": stampOf, "clip": clip, "dict": dict, "options": options, "plural": pluralOf, "initials": initials,
 		"link": link, "bytes": bytesOf, "size": func(n any) string { return sizeOf(integer(n)) }, "ms": millis, "gauge": gauge, "shades": func() [heatLevels + 1]int { return [heatLevels + 1]int{0, 1, 2, 3, 4, 5} }, "sparkline": sparkline, "join": strings.Join,
 	}
@@ -128,6 +128,14 @@ func until(t, now time.Time) string {
 		return "now"
 	}
 	return "in " + rough(t.Sub(now))
+}
+
+// due says when something is due, or by how much it is overdue.
+func due(t, now time.Time) string {
+	if late := now.Sub(t); late > time.Minute {
+		return "is overdue by " + rough(late)
+	}
+	return "is due " + until(t, now)
 }
 
 // stampOf is a time for the template "time": UTC, which the script writes in

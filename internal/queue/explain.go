@@ -44,6 +44,7 @@ type Candidate struct {
 
 // Explain tells where a message to a recipient would go through a pool now.
 func (q *Queue) Explain(ctx context.Context, sub *waypost.SubAccount, pool, from, recipient string) (Explanation, error) {
+	q.readPauses(ctx) // a node that does not relay has not looked at them
 	p, err := q.namedPool(ctx, sub, pool)
 	if err != nil {
 		return Explanation{}, err
@@ -73,6 +74,7 @@ func (q *Queue) Explain(ctx context.Context, sub *waypost.SubAccount, pool, from
 // ExplainMessage tells why a message went where it did, and, while it waits,
 // what for.
 func (q *Queue) ExplainMessage(ctx context.Context, trail *store.Trail) (Explanation, error) {
+	q.readPauses(ctx)
 	m := &trail.Message
 	now := time.Now()
 	out := Explanation{Mailbox: m.Mailbox, Chosen: m.Provider}

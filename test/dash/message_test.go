@@ -92,3 +92,15 @@ func TestSuppressRecipient(t *testing.T) {
 		t.Errorf("a viewer suppresses with status %d", resp.StatusCode)
 	}
 }
+
+// TestWaitsForPaused: a message whose provider is paused says so, also on a node
+// that relays nothing itself, and the queue says by how much it is overdue.
+func TestWaitsForPaused(t *testing.T) {
+	h := open(t, seed.Trouble)
+	b := newTab(t, h)
+	b.login(seed.Email)
+	b.open("/messages/" + h.scene.Messages["waiting"].String())
+	b.sees("moving to a new address until Monday")
+	b.open("/queue")
+	b.sees("overdue by")
+}
