@@ -74,11 +74,11 @@ func letters4(s string) uint64 {
 func fromHex(x uint64) (value, bad uint64) {
 	const each = 0x0101010101010101
 	lower := x | 0x20*each
-	letter := lower >> 6 & each // 1 where there may be a letter
-	v := lower&(0x0f*each) + 9*letter
-	bad = (v + '0'*each + ('a'-10-'0')*letter) ^ lower // neither '0'+v nor 'a'+v-10
-	bad |= v&(0x10*each) | (v+6*each)>>4&each ^ letter // 10 to 15 and a letter, or neither
-	bad |= ^x >> 5 & each &^ letter                    // a control character that 0x20 made a digit
+	// the top bit of a byte says what it is, provided that none of x is set
+	digit := (x + (0x80-'0')*each) &^ (x + (0x80-'9'-1)*each)
+	letter := (lower + (0x80-'a')*each) &^ (lower + (0x80-'f'-1)*each)
+	bad = (^(digit | letter) | x) & (0x80 * each)
+	v := lower&(0x0f*each) + 9*(letter>>7&each)
 	v = (v<<4 | v>>8) & 0x00ff00ff00ff00ff
 	v = (v | v>>8) & 0x0000ffff0000ffff
 	return (v | v>>16) & 0xffffffff, bad

@@ -75,7 +75,7 @@ func (s Status) String() string {
 // Fact is what one line says. Parse overwrites all that it ever set when it answers true and leaves
 // the fact undefined otherwise; so a fact belongs to one Parser, and nobody else writes to it. Its strings share the memory of the line they were read from and are good
 // until that memory is written to: what is kept beyond must be cloned, with QueueID.Clone,
-// strings.Clone or as a whole with [Fact.Clone].
+// strings.Clone or as a whole with [Fact.Clone]. Tag and Instance have memory of their own.
 type Fact struct {
 	Kind     Kind
 	Time     time.Time // in UTC; whole seconds where the log has no fraction

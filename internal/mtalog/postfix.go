@@ -16,7 +16,7 @@ type postfix struct {
 	leads    leads
 	host     string
 	stampLen int
-	begin    []byte // stamp and host, each with its blank; empty when the stamp has a fraction
+	begin    beginning // stamp and host, each with its blank; none when the stamp has a fraction
 	at       time.Time
 }
 
@@ -29,7 +29,7 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 	if len(line) > MaxLine {
 		return false
 	}
-	if n := len(p.begin); n > 0 && begins(line, p.begin) {
+	if n := p.begin.cut(line); n > 0 {
 		if t, lead := p.leads.cut(line[n:]); t != nil {
 			if !p.say(t, line[n+lead:], f) {
 				return false
@@ -45,26 +45,6 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 		}
 	}
 	return p.parse(line, &pre, f)
-}
-
-// begins reports whether line begins with begin: of 17 to 48 bytes, as stamp and host nearly always
-// have, by words that overlap and without a loop.
-func begins(line, begin []byte) bool {
-	n := len(begin)
-	if n < 17 || n > 48 || len(line) < n {
-		return bytes.HasPrefix(line, begin)
-	}
-	odd := differ((*[16]byte)(line), (*[16]byte)(begin)) | differ((*[16]byte)(line[n-16:]), (*[16]byte)(begin[n-16:]))
-	if n > 32 {
-		odd |= differ((*[16]byte)(line[16:]), (*[16]byte)(begin[16:]))
-	}
-	return odd == 0
-}
-
-// differ is 0 when a and b are equal.
-func differ(a, b *[16]byte) uint64 {
-	le := binary.LittleEndian
-	return (le.Uint64(a[:8]) ^ le.Uint64(b[:8])) | (le.Uint64(a[8:]) ^ le.Uint64(b[8:]))
 }
 
 // parse reads a line that was taken apart.
@@ -86,9 +66,9 @@ func (p *postfix) parse(line []byte, pre *prefix, f *Fact) bool {
 		p.host = clean(pre.host)
 	}
 	p.leads.keep(lead, t)
-	p.stampLen, p.at, p.begin = len(pre.stamp), at, p.begin[:0]
+	p.stampLen, p.at, p.begin = len(pre.stamp), at, beginning{}
 	if p.stampLen == 15 && len(pre.host) > 0 && line[0] != '<' {
-		p.begin = append(p.begin, line[:15+1+len(pre.host)+1]...)
+		p.begin.keep(line[:15+1+len(pre.host)+1])
 	}
 	f.Time, f.Host = at, p.host
 	return true
@@ -205,7 +185,7 @@ func (p *postfix) read(t *tag, text string, n int, f *Fact) bool {
 	case 'f':
 		if t.manager {
 			f.begin(t, id)
-			return f.readSender(repair(body))
+			return f.readSender(body)
 		}
 	case 'c':
 		if len(body) >= 7 && body[:7] == "client=" {
@@ -272,6 +252,7 @@ func (f *Fact) readSender(s string) bool {
 	if f.Sender, s, ok = cutAddress(s[5:]); !ok {
 		return false
 	}
+	f.Sender = repair(f.Sender) // of the rest nothing is kept but numbers and words known here
 	if word, isStatus := strings.CutPrefix(s, ", status="); isStatus {
 		word, _, _ = strings.Cut(word, ",")
 		f.Kind, f.StatusWord = Expired, word

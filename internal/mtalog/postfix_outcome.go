@@ -80,8 +80,8 @@ const maxFieldName = 32
 // fieldEnd gives where in s the field that at is in ends: at the next ", " or with s. Eight bytes
 // at a time, as these fields are short.
 func fieldEnd(s string, at int) int {
-	for at+8 < len(s) {
-		comma := zeroByte(word(s[at:]) ^ ','*ones)
+	for at >= 0 && at < len(s)-8 {
+		comma := zeroByte(word(s[at:at+8]) ^ ','*ones)
 		if comma == 0 {
 			at += 8
 			continue
@@ -106,6 +106,14 @@ func (f *Fact) readRelay(s string) {
 	open := strings.IndexByte(s, '[')
 	if open < 1 {
 		return
+	}
+	if at := len(s) - len("]:25"); at-open > 8 && at-open <= 17 && s[at:] == "]:25" { // as most are
+		ip := s[open+1 : at]
+		head, tail := word(ip), word(ip[len(ip)-8:])
+		if zeroByte(head^']'*ones)|zeroByte(tail^']'*ones)|zeroByte(head^'/'*ones)|zeroByte(tail^'/'*ones) == 0 {
+			f.RelayHost, f.RelayIP, f.RelayPort = s[:open], ip, 25
+			return
+		}
 	}
 	length := strings.IndexByte(s[open:], ']')
 	if length < 0 {

@@ -67,8 +67,8 @@ const ones, tops = 0x0101010101010101, 0x8080808080808080
 // that one is void. Without a zero byte it is 0.
 func zeroByte(x uint64) uint64 { return (x - ones) &^ x & tops }
 
-// printable reports whether b is plain ASCII without control characters: 32 bytes at a time,
-// without a look at the result before the end, as nearly all lines are.
+// printable reports whether b is plain ASCII without control characters: a word at a time, without
+// a look at the result before the end, as nearly all lines are.
 func printable(s string) bool {
 	if len(s) < 8 {
 		for i := range len(s) {
@@ -79,12 +79,8 @@ func printable(s string) bool {
 		return true
 	}
 	odd := odd8(word(s[len(s)-8:]))
-	for len(s) >= 32 {
-		odd |= odd8(word(s)) | odd8(word(s[8:])) | odd8(word(s[16:])) | odd8(word(s[24:]))
-		s = s[32:]
-	}
-	for ; len(s) >= 8; s = s[8:] {
-		odd |= odd8(word(s))
+	for at := 0; at < len(s)-7; at += 8 {
+		odd |= odd8(word(s[at : at+8]))
 	}
 	return odd&tops == 0
 }
@@ -97,14 +93,14 @@ func inspect(s string) (ok, plain bool) {
 	}
 	x := word(s[len(s)-8:])
 	odd, quote := odd8(x), quote8(x)
-	for len(s) >= 16 {
-		x, y := word(s), word(s[8:])
+	at := 0
+	for ; at < len(s)-15; at += 16 {
+		x, y := word(s[at:at+8]), word(s[at+8:at+16])
 		odd |= odd8(x) | odd8(y)
 		quote |= quote8(x) | quote8(y)
-		s = s[16:]
 	}
-	if len(s) >= 8 {
-		x = word(s)
+	if at < len(s)-7 {
+		x = word(s[at : at+8])
 		odd |= odd8(x)
 		quote |= quote8(x)
 	}
@@ -213,9 +209,13 @@ func enhancedCode(s string) string {
 
 // number reads the decimal digits at the start of s; ok is false when there are none or too many.
 func number(s string) (n int64, rest string, ok bool) {
-	i := 0
-	for ; i < len(s) && i < 18 && s[i] >= '0' && s[i] <= '9'; i++ {
-		n = n*10 + int64(s[i]-'0')
+	i, most := 0, min(len(s), 18)
+	for ; i < most; i++ {
+		d := s[i] - '0'
+		if d > 9 {
+			break
+		}
+		n = n*10 + int64(d)
 	}
 	return n, s[i:], i > 0
 }

@@ -59,20 +59,29 @@ func TestLeads(t *testing.T) {
 	}
 }
 
-// TestBegins changes each byte of beginnings of every length in turn.
-func TestBegins(t *testing.T) {
+// TestBeginning changes each byte of beginnings of every length in turn.
+func TestBeginning(t *testing.T) {
 	text := []byte("Nov 24 04:02:53 a-rather-long-host-name.of-a-mail-server.example.com postfix")
-	for n := range len(text) {
-		begin := slices.Clone(text[:n])
-		if !begins(text, begin) || !begins(begin, begin) || n > 0 && begins(text[:n-1], begin) {
-			t.Fatalf("wrong about %q", begin)
+	for n := 1; n < len(text); n++ {
+		var kept beginning
+		kept.keep(text[:n])
+		want := n
+		if n > 48 {
+			want = 0 // too long to be kept
 		}
-		for i := range begin {
-			begin[i] ^= 0x20
-			if begins(text, begin) {
-				t.Fatalf("%q is taken for the beginning of %q", begin, text)
+		if got := kept.cut(text); got != want {
+			t.Fatalf("%q: %d, want %d", text[:n], got, want)
+		}
+		if got := kept.cut(text[:47]); got != 0 {
+			t.Fatalf("%q is found in a line of 47 bytes", text[:n])
+		}
+		line := slices.Clone(text)
+		for i := range want {
+			line[i] ^= 0x20
+			if got := kept.cut(line); got != 0 {
+				t.Fatalf("%q is taken for the beginning of %q", text[:n], line)
 			}
-			begin[i] ^= 0x20
+			line[i] ^= 0x20
 		}
 	}
 }

@@ -25,9 +25,22 @@ func (ts *tags) get(b []byte) *tag {
 	}
 	kept := &ts.slots[slot%uint(len(ts.slots))]
 	if *kept == nil || (*kept).whole != string(b) {
-		*kept = newTag(clean(b))
+		t := newTag(clean(b))
+		t.instance = ts.instance(t.instance)
+		*kept = t
 	}
 	return *kept
+}
+
+// instance gives the name of an instance in the memory of a tag known already,
+// if any has it: equal names are then compared by where they stand.
+func (ts *tags) instance(name string) string {
+	for _, t := range ts.slots {
+		if t != nil && t.instance == name {
+			return t.instance
+		}
+	}
+	return name
 }
 
 func newTag(whole string) *tag {
@@ -101,4 +114,43 @@ func (ls *leads) keep(text []byte, t *tag) {
 	if a, b, c, d, n := readLead(&room); n == len(text)+2 {
 		*ls.slot(b, c, d) = lead{a, b, c, d, t}
 	}
+}
+
+// beginning is what a line is expected to begin with, of 1 to 48 bytes, as words: a line is compared
+// in a few instructions and without a loop.
+type beginning struct {
+	n           int // 0: nothing is expected
+	words, mask [6]uint64
+}
+
+// keep expects what b holds, if it is not too long.
+func (g *beginning) keep(b []byte) {
+	var room, mask [48]byte
+	if len(b) > len(room) {
+		return
+	}
+	g.n = copy(room[:], b)
+	for i := range b {
+		mask[i] = 0xff
+	}
+	for i := range g.words {
+		g.words[i] = binary.LittleEndian.Uint64(room[8*i:])
+		g.mask[i] = binary.LittleEndian.Uint64(mask[8*i:])
+	}
+}
+
+// cut gives the length of the beginning when line begins with it, else 0. A line shorter than 48
+// bytes is not looked at.
+func (g *beginning) cut(line []byte) int {
+	if len(line) < 48 {
+		return 0
+	}
+	x, le := (*[48]byte)(line), binary.LittleEndian
+	odd := (le.Uint64(x[0:])^g.words[0])&g.mask[0] | (le.Uint64(x[8:])^g.words[1])&g.mask[1] |
+		(le.Uint64(x[16:])^g.words[2])&g.mask[2] | (le.Uint64(x[24:])^g.words[3])&g.mask[3] |
+		(le.Uint64(x[32:])^g.words[4])&g.mask[4] | (le.Uint64(x[40:])^g.words[5])&g.mask[5]
+	if odd != 0 {
+		return 0
+	}
+	return g.n
 }
