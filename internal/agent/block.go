@@ -17,7 +17,7 @@ type chain struct{ first, last uint32 }
 // and go for days leave neither garbage nor gaps, and what they take is known
 // to the byte.
 type blocks struct {
-	slabs [][]block
+	slabs []*[blockSlab]block
 	free  uint32 // the first of the free ones, linked by next
 	made  uint32 // ever used
 	used  int
@@ -38,7 +38,7 @@ func (bs *blocks) take() uint32 {
 		return link
 	}
 	if bs.made%blockSlab == 0 {
-		bs.slabs = append(bs.slabs, make([]block, blockSlab))
+		bs.slabs = append(bs.slabs, new([blockSlab]block))
 	}
 	bs.made++
 	return bs.made

@@ -38,6 +38,7 @@ type Correlator struct {
 	out    []Event
 	counts Counts
 	clock  time.Time // the latest time seen in the log
+	seen   time.Time // of the last line
 
 	clockMicros int64 // clock in microseconds since 1970
 
@@ -104,8 +105,8 @@ type Event struct {
 
 // Observe takes one fact in, without keeping its memory; now is the wall clock.
 func (c *Correlator) Observe(f *mtalog.Fact, now time.Time) {
-	if at := f.Time.UnixMicro(); at > c.clockMicros || c.clock.IsZero() {
-		c.clock, c.clockMicros = f.Time, at
+	if f.Time != c.seen { // most lines are of the same second
+		c.tick(f.Time)
 	}
 	if len(c.held) > 0 {
 		c.Advance(now)
@@ -151,6 +152,14 @@ func (c *Correlator) Observe(f *mtalog.Fact, now time.Time) {
 	case mtalog.Deleted, mtalog.Reject:
 		c.stopped(&k, f)
 	case mtalog.None, mtalog.Outcome:
+	}
+}
+
+// tick takes in the time of a line.
+func (c *Correlator) tick(t time.Time) {
+	c.seen = t
+	if at := t.UnixMicro(); at > c.clockMicros || c.clock.IsZero() {
+		c.clock, c.clockMicros = t, at
 	}
 }
 

@@ -43,7 +43,7 @@ const maxDeferrals = 200 // recipients of one queue id whose deferral is remembe
 
 // deferrals holds the deferrals of all entries by number, and their words.
 type deferrals struct {
-	slabs [][]deferral
+	slabs []*[slabSize]deferral
 	free  uint32 // the first of the free ones, linked by next
 	made  uint32 // ever used
 	used  int
@@ -91,7 +91,7 @@ func (ds *deferrals) add(e *entry, to string) *deferral {
 	link := ds.free
 	if link == 0 {
 		if ds.made%slabSize == 0 {
-			ds.slabs = append(ds.slabs, make([]deferral, slabSize))
+			ds.slabs = append(ds.slabs, new([slabSize]deferral))
 		}
 		ds.made++
 		link = ds.made

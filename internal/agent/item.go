@@ -73,17 +73,14 @@ func (e *Event) Clone() waypost.ReportItem {
 // or another. It is 128 bits, written in hexadecimal, mixed from the message's
 // random id, recipient, type, queue id and the time of the line.
 func eventID(u *waypost.UUID, it *waypost.ReportItem) (uint64, uint64) {
-	h := newDigest(u)
-	h.text(it.Recipient)
-	h.text(it.EventType)
-	h.text(string(it.QueueID))
-	h.word(uint64(it.Timestamp.UnixMicro()))
-	return h.sum()
+	h := newDigest(u).text(it.Recipient).text(it.EventType).text(string(it.QueueID))
+	return h.word(uint64(it.Timestamp.UnixMicro())).sum()
 }
 
 // digest is a hash of 128 bits: two lanes, each a chain of 64 by 64 bit
 // multiplications whose halves are folded, over eight bytes at a time. It is
-// no defence against someone who may choose every input; here nobody may.
+// no defence against someone who may choose every input; here nobody may. Its
+// methods give what follows, so that it stays in the processor's registers.
 type digest struct{ a, b uint64 }
 
 const (
@@ -98,36 +95,35 @@ func fold(x, y uint64) uint64 {
 
 func newDigest(u *waypost.UUID) digest {
 	h := digest{a: oddB, b: oddA}
-	h.word(binary.LittleEndian.Uint64(u[0:]))
-	h.word(binary.LittleEndian.Uint64(u[8:]))
-	return h
+	return h.word(binary.LittleEndian.Uint64(u[0:])).word(binary.LittleEndian.Uint64(u[8:]))
 }
 
-func (h *digest) word(x uint64) {
-	h.a = fold(h.a^x, oddA) + bits.RotateLeft64(x, 32)
-	h.b = fold(h.b^bits.RotateLeft64(x, 17), oddB) + x
+func (h digest) word(x uint64) digest {
+	return digest{
+		a: fold(h.a^x, oddA) + bits.RotateLeft64(x, 32),
+		b: fold(h.b^bits.RotateLeft64(x, 17), oddB) + x,
+	}
 }
 
 // text adds a text and its length, so that no two lists of texts run together
 // to the same bytes. Zeros follow the last bytes up to a whole word.
-func (h *digest) text(s string) {
-	h.word(uint64(len(s)))
-	all := s
-	for ; len(s) >= 8; s = s[8:] {
-		h.word(word(s))
+func (h digest) text(s string) digest {
+	h = h.word(uint64(len(s)))
+	for at := 0; at < len(s)-7; at += 8 {
+		h = h.word(word(s[at : at+8]))
 	}
 	last := uint64(0)
-	if len(all) >= 8 {
-		last = word(all[len(all)-8:]) >> (64 - 8*uint(len(s)))
+	if len(s) >= 8 {
+		last = word(s[len(s)-8:]) >> (64 - len(s)%8*8)
 	} else {
 		for i := range len(s) {
 			last |= uint64(s[i]) << (8 * i)
 		}
 	}
-	h.word(last)
+	return h.word(last)
 }
 
-func (h *digest) sum() (uint64, uint64) {
+func (h digest) sum() (uint64, uint64) {
 	a, b := h.a, h.b
 	return fold(a^oddB, b^oddA), fold(bits.RotateLeft64(a, 32)^oddA, b^oddB)
 }
@@ -153,9 +149,7 @@ func hexDigits(x uint32) uint64 {
 // and the words, without words that hold a digit, as those name connections,
 // times and queue ids. It is never 0.
 func reasonOf(enhanced string, code int, text string) uint64 {
-	h := newDigest(&waypost.UUID{})
-	h.text(enhanced)
-	h.word(uint64(code))
+	h := newDigest(&waypost.UUID{}).text(enhanced).word(uint64(code))
 	text = strings.TrimPrefix(text, "delivery temporarily suspended: ")
 	for start, digit, i := 0, false, 0; i <= len(text); i++ {
 		if i < len(text) && text[i] != ' ' {
@@ -163,7 +157,7 @@ func reasonOf(enhanced string, code int, text string) uint64 {
 			continue
 		}
 		if !digit {
-			h.text(text[start:i])
+			h = h.text(text[start:i])
 		}
 		start, digit = i+1, false
 	}

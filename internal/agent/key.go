@@ -78,14 +78,16 @@ func mix(a, b uint64) uint32 {
 // index finds entries by a hash: open addressing with linear probing, at most
 // half full, and deletion that closes gaps. A slot keeps the hash beside the
 // number of its entry: a search touches hardly any entry but the one it looks
-// for, and the garbage collector need not look into it.
+// for, and the garbage collector need not look into it. A byte of the hash
+// stands apart from the slots, so that a search that finds nothing, as with
+// every new queue id, stays within an eighth of the memory.
 type index struct {
+	tags  []uint8 // 0 where the slot is free
 	slots []slot
 	used  int
 }
 
-// slot is the number of an entry plus one, 0 where the slot is free, and
-// above that the entry's hash.
+// slot is the number of an entry plus one, and above that the entry's hash.
 type slot uint64
 
 func makeSlot(hash, number uint32) slot { return slot(hash)<<32 | slot(number+1) }
@@ -93,15 +95,20 @@ func makeSlot(hash, number uint32) slot { return slot(hash)<<32 | slot(number+1)
 func (s slot) hash() uint32   { return uint32(s >> 32) }
 func (s slot) number() uint32 { return uint32(s) - 1 }
 
-func (x *index) mask() uint32 { return uint32(len(x.slots) - 1) }
+// indexTag is the byte of a hash that an index keeps apart: of other bits than
+// those that choose the slot.
+func indexTag(hash uint32) uint8 { return uint8(hash>>24) | 1 }
+
+func (x *index) mask() uint32 { return uint32(len(x.tags) - 1) }
 
 // put adds an entry that is not in x.
 func (x *index) put(hash, number uint32) {
 	if 2*(x.used+1) > len(x.slots) {
-		old := x.slots
-		x.slots = make([]slot, max(1024, 2*len(old)))
-		for _, s := range old {
-			if s != 0 {
+		tags, slots := x.tags, x.slots
+		size := max(1024, 2*len(slots))
+		x.tags, x.slots = make([]uint8, size), make([]slot, size)
+		for i, s := range slots {
+			if tags[i] != 0 {
 				x.place(s)
 			}
 		}
@@ -112,39 +119,39 @@ func (x *index) put(hash, number uint32) {
 
 func (x *index) place(s slot) {
 	i := s.hash() & x.mask()
-	for x.slots[i] != 0 {
+	for x.tags[i] != 0 {
 		i = (i + 1) & x.mask()
 	}
-	x.slots[i] = s
+	x.tags[i], x.slots[i] = indexTag(s.hash()), s
 }
 
 // remove takes an entry out, when it is in x, and moves those behind it up
 // that would not be found any more.
 func (x *index) remove(hash, number uint32) {
-	if len(x.slots) == 0 {
+	if len(x.tags) == 0 {
 		return
 	}
-	mask, gone := x.mask(), makeSlot(hash, number)
+	mask, tag, gone := x.mask(), indexTag(hash), makeSlot(hash, number)
 	i := hash & mask
-	for x.slots[i] != gone {
-		if x.slots[i] == 0 {
+	for x.tags[i] != tag || x.slots[i] != gone {
+		if x.tags[i] == 0 {
 			return
 		}
 		i = (i + 1) & mask
 	}
 	x.used--
 	for j := i; ; {
-		x.slots[i] = 0
+		x.tags[i] = 0
 		for {
 			j = (j + 1) & mask
-			if x.slots[j] == 0 {
+			if x.tags[j] == 0 {
 				return
 			}
 			if home := x.slots[j].hash() & mask; (j-home)&mask >= (j-i)&mask {
 				break
 			}
 		}
-		x.slots[i] = x.slots[j]
+		x.tags[i], x.slots[i] = x.tags[j], x.slots[j]
 		i = j
 	}
 }

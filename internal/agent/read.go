@@ -172,18 +172,16 @@ func (r *logReader) note(err error) {
 func (r *logReader) lines(b []byte, now time.Time) {
 	var f mtalog.Fact
 	var lines, strange int64
-	var last time.Time
 	form := firstForm(b)
-	for len(b) > 0 {
-		end := bytes.IndexByte(b, '\n')
-		if end < 0 {
+	for at := 0; at < len(b); {
+		end := at + bytes.IndexByte(b[at:], '\n')
+		if end < at {
 			end = len(b)
 		}
-		line := b[:end]
-		b = b[min(end+1, len(b)):]
+		line := b[at:end:end]
+		at = end + 1
 		lines++
 		if r.parser.Parse(line, &f) {
-			last = f.Time
 			r.corr.Observe(&f, now)
 		} else if formOf(line) == "" && len(line) > 0 {
 			strange++
@@ -195,7 +193,7 @@ func (r *logReader) lines(b []byte, now time.Time) {
 		if form != "" {
 			s.format = form
 		}
-		if !last.IsZero() {
+		if last := r.corr.seen; !last.IsZero() {
 			s.lastLine = last
 		}
 	})

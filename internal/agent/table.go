@@ -2,7 +2,6 @@ package agent
 
 import (
 	"hash/maphash"
-	"strings"
 
 	"github.com/waypost-mail/waypost"
 )
@@ -68,7 +67,7 @@ const hearing = 1_000_000
 // stand in slabs and are used again, so that a log of any length makes no
 // garbage.
 type table struct {
-	slabs     [][]entry
+	slabs     []*[slabSize]entry
 	free      []uint32
 	byKey     index
 	byUUID    messages
@@ -79,7 +78,8 @@ type table struct {
 	gone      leaving
 	deferrals deferrals
 	instances []string
-	instance  uint8 // found last
+	found     string // the instance found last, and its number
+	instance  uint8
 }
 
 // maxInstances bounds how many instances are told apart; all further ones
@@ -107,10 +107,9 @@ func (t *table) size() int { return t.byKey.used }
 
 // key packs an instance's queue id.
 func (t *table) key(instance, queue string) key {
-	if int(t.instance) < len(t.instances) && t.instances[t.instance] == instance {
-		return makeKey(t.instance, queue)
+	if t.found != instance || len(t.instances) == 0 {
+		t.found, t.instance = instance, t.intern(instance)
 	}
-	t.instance = t.intern(instance)
 	return makeKey(t.instance, queue)
 }
 
@@ -121,7 +120,7 @@ func (t *table) intern(instance string) uint8 {
 		}
 	}
 	if len(t.instances) < maxInstances {
-		t.instances = append(t.instances, strings.Clone(instance))
+		t.instances = append(t.instances, instance)
 	}
 	return uint8(len(t.instances) - 1)
 }
@@ -147,12 +146,16 @@ func (t *table) get(k *key) *entry {
 	if t.byKey.used == 0 {
 		return nil
 	}
-	mask := t.byKey.mask()
+	mask, tag := t.byKey.mask(), indexTag(hash)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		s := t.byKey.slots[i]
-		if s == 0 {
+		found := t.byKey.tags[i]
+		if found == 0 {
 			return nil
 		}
+		if found != tag {
+			continue
+		}
+		s := t.byKey.slots[i]
 		if s.hash() != hash {
 			continue
 		}
@@ -169,7 +172,7 @@ func (t *table) oldest() *entry { return t.at(t.first) }
 func (t *table) add(k *key) *entry {
 	if len(t.free) == 0 {
 		base := uint32(len(t.slabs) * slabSize)
-		t.slabs = append(t.slabs, make([]entry, slabSize))
+		t.slabs = append(t.slabs, new([slabSize]entry))
 		for i := range uint32(slabSize) {
 			t.free = append(t.free, base+slabSize-1-i)
 		}

@@ -20,11 +20,16 @@ func (t *table) youngest(u *waypost.UUID) *entry {
 		return nil
 	}
 	hash, mask := hashUUID(u), t.byUUID.mask()
+	tag := indexTag(hash)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		s := t.byUUID.slots[i]
-		if s == 0 {
+		found := t.byUUID.tags[i]
+		if found == 0 {
 			return nil
 		}
+		if found != tag {
+			continue
+		}
+		s := t.byUUID.slots[i]
 		if s.hash() != hash {
 			continue
 		}
