@@ -9,5 +9,8 @@
 // [Init] creates an installation and returns its keys; they are shown once and
 // kept only as hashes (D-9, D-10).
 //
+// [Backup] copies the database beside a running server, [Restore] makes a data
+// directory of the copy in which nothing is relayed until somebody says so.
+//
 // It stands on the fifth floor and imports all of the house.
 package server

@@ -13,42 +13,31 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/waypost-mail/waypost/internal/api"
-	"github.com/waypost-mail/waypost/internal/queue"
 	"github.com/waypost-mail/waypost/internal/store"
-	"github.com/waypost-mail/waypost/internal/submission"
 	"github.com/waypost-mail/waypost/internal/track"
-	"github.com/waypost-mail/waypost/internal/webhook"
 )
 
 // handler is the one HTTP door: the API, the agent and its installation, the
 // health of the node, its metrics, tracking URLs, and the pages for people.
-func handler(c *Config, s store.Store, q *queue.Queue, public *api.API, front http.Handler, agents *agentShelf, tracker *track.Tracker, hooks *webhook.Workers, inbox *submission.Server, mail ...prometheus.Collector) http.Handler {
+func (n *node) handler(front http.Handler, agents *agentShelf) http.Handler {
 	mux := http.NewServeMux()
-	if c.has("api") {
-		mux.Handle("/api/v1/", public)
-		mux.Handle("GET "+api.ReferencePath, public.Reference())
+	if n.cfg.has("api") {
+		mux.Handle("/api/v1/", n.api)
+		mux.Handle("GET "+api.ReferencePath, n.api.Reference())
 		mux.HandleFunc("GET /agent/install.sh", agents.install)
 		mux.HandleFunc("GET /agent/download/{kind}/{arch}", agents.download)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	mux.Handle("GET /readyz", &readiness{store: s, log: c.Log})
-	counted := metrics(q.Backlog)
-	if tracker != nil {
-		mux.Handle(track.Root, tracker)
-		counted.MustRegister(trackMetrics(tracker)...)
+	mux.Handle("GET /readyz", &readiness{store: n.store, log: n.cfg.Log})
+	if n.tracker != nil {
+		mux.Handle(track.Root, n.tracker)
 	}
-	counted.MustRegister(submissionMetrics(inbox)...)
-	counted.MustRegister(mail...)
-	if hooks != nil {
-		counted.MustRegister(hookMetrics(hooks)...)
-	}
-	mux.Handle("GET /metrics", behindToken(c.MetricsToken, promhttp.HandlerFor(counted, promhttp.HandlerOpts{})))
+	mux.Handle("GET /metrics", behindToken(n.cfg.MetricsToken, promhttp.HandlerFor(n.metrics(), promhttp.HandlerOpts{})))
 	mux.Handle("/", front)
 	return within(bodyPatience, readPatience, singleSlashes(mux))
 }

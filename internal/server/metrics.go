@@ -14,10 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// metrics are those of every node.
-func metrics(backlog func(context.Context) (int, error)) *prometheus.Registry {
+// metrics are those of this node and of the parts that it has.
+func (n *node) metrics() *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	queued := &gauge{count: backlog}
+	queued := &gauge{count: n.queue.Backlog}
 	r.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -25,7 +25,17 @@ func metrics(backlog func(context.Context) (int, error)) *prometheus.Registry {
 			Name: "waypost_queue_messages",
 			Help: "Messages that wait in the queue, up to 100000. When there are many, as of the scrape before, at most two minutes ago.",
 		}, func() float64 { return queued.value(time.Now()) }),
+		n.attempts.number, n.attempts.seconds,
+		newTraffic(n.door, n.queue, n.store),
 	)
+	r.MustRegister(doorMetrics(n.guests)...)
+	r.MustRegister(submissionMetrics(n.submission)...)
+	if n.tracker != nil {
+		r.MustRegister(trackMetrics(n.tracker)...)
+	}
+	if n.hooks != nil {
+		r.MustRegister(hookMetrics(n.hooks)...)
+	}
 	return r
 }
 

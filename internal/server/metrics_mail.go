@@ -14,15 +14,15 @@ import (
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
-// relayed counts the attempts of this node to relay messages.
-type relayed struct {
-	attempts *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
+// attempts counts the attempts of this node to relay messages.
+type attempts struct {
+	number  *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
 }
 
-func newRelayed() *relayed {
-	return &relayed{
-		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newAttempts() *attempts {
+	return &attempts{
+		number: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "waypost_relay_attempts_total", Help: "Attempts of this node to relay a message, by provider and result: sent, transient (retried), permanent, or unknown (cut after the last byte).",
 		}, []string{"tpsp", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -32,10 +32,10 @@ func newRelayed() *relayed {
 	}
 }
 
-func (r *relayed) observe(provider int64, result waypost.AttemptResult, took time.Duration) {
+func (a *attempts) observe(provider int64, result waypost.AttemptResult, took time.Duration) {
 	id := strconv.FormatInt(provider, 10)
-	r.attempts.WithLabelValues(id, result.String()).Inc()
-	r.seconds.WithLabelValues(id).Observe(took.Seconds())
+	a.number.WithLabelValues(id, result.String()).Inc()
+	a.seconds.WithLabelValues(id).Observe(took.Seconds())
 }
 
 // traffic shows at each scrape what the parts of the node know: the events

@@ -102,6 +102,8 @@ type node struct {
 	store      store.Store
 	door       *ingest.Door
 	queue      *queue.Queue
+	attempts   *attempts
+	guests     *crowd
 	checker    *senderdomain.Checker
 	api        *api.API
 	tracker    *track.Tracker   // nil without the role track
@@ -134,7 +136,7 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("return-path-separator: %w", err)
 	}
-	attempts := newRelayed()
+	attempts := newAttempts()
 	q := queue.New(queue.Config{
 		Store: s, Door: door, Box: box, Log: c.Log, Retry: c.RetrySchedule, MX: dns.MX,
 		AllowPrivate: c.AllowPrivateNetworks, Resolver: names, Sessions: c.Sessions, RelayBytes: int64(c.RelayMemory) << 20, Grace: c.Grace, Lease: c.Lease,
@@ -169,17 +171,16 @@ func newNode(c *Config, box *secret.Box, s store.Store) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	guests := newCrowd(mostConnections)
-	counters := append(doorMetrics(guests), attempts.attempts, attempts.seconds, newTraffic(door, q, s))
-	n := &node{cfg: c, store: s, door: door, queue: q, checker: checker, api: a, tracker: tracker, hooks: hooks, submission: inbox, http: &http.Server{
-		Handler:           guests.serve(handler(c, s, q, a, front(c, pages), agents, tracker, hooks, inbox, counters...)),
+	n := &node{cfg: c, store: s, door: door, queue: q, attempts: attempts, guests: newCrowd(mostConnections), checker: checker, api: a, tracker: tracker, hooks: hooks, submission: inbox}
+	n.http = &http.Server{
+		Handler:           n.guests.serve(n.handler(front(c, pages), agents)),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          httpLog(c.Log),
-		ConnState:         guests.follow,
-		ConnContext:       guests.remember,
-	}}
+		ConnState:         n.guests.follow,
+		ConnContext:       n.guests.remember,
+	}
 	if pages != nil {
 		n.http.RegisterOnShutdown(pages.Close) // its live streams end only so
 	}
