@@ -3,11 +3,13 @@ package ingest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,8 +21,9 @@ import (
 	"github.com/waypost-mail/waypost/internal/store/sqlite"
 )
 
-// bench makes a door over a store with n messages.
-func bench(b testing.TB, n int) (*ingest.Door, []waypost.Message) {
+// bench makes a door over a store with n messages that have left the queue for
+// the reason given, or wait in it without one.
+func bench(b testing.TB, n int, drop waypost.Reason) (*ingest.Door, []waypost.Message) {
 	b.Helper()
 	s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "waypost.db"), sqlite.Options{})
 	if err != nil {
@@ -47,7 +50,7 @@ func bench(b testing.TB, n int) (*ingest.Door, []waypost.Message) {
 				Recipient: "ann@example.com", To: waypost.Address{Email: "ann@example.com"}, Provider: 1, SubmittedAt: now,
 			}
 			all = append(all, m)
-			drafts = append(drafts, ingest.Draft{Message: m})
+			drafts = append(drafts, ingest.Draft{Message: m, Drop: drop})
 		}
 		if err := door.Accept(b.Context(), content, drafts, now); err != nil {
 			b.Fatal(err)
@@ -66,7 +69,7 @@ func cpu() time.Duration {
 // RCPT, read, judge, store durably with event, counters and suppression. It
 // reports mails per CPU second of the process.
 func BenchmarkBounce(b *testing.B) {
-	door, all := bench(b, b.N)
+	door, all := bench(b, b.N, "")
 	b.SetParallelism(32)
 	next := make(chan waypost.Message, b.N)
 	for _, m := range all {
@@ -95,7 +98,7 @@ func BenchmarkBounce(b *testing.B) {
 // FuzzSession throws bytes at the listener: it answers, closes, and never
 // stores a report for a message that was not named at RCPT.
 func FuzzSession(f *testing.F) {
-	door, all := bench(f, 1)
+	door, all := bench(f, 1, "")
 	var lc net.ListenConfig
 	l, err := lc.Listen(f.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -132,4 +135,45 @@ func FuzzSession(f *testing.F) {
 			t.Error("the session neither answered nor closed")
 		}
 	})
+}
+
+// BenchmarkReport stores reports of 500 events, of four agents at once, each
+// event of a message of its own and durable when the report is answered. It
+// gives events for each second, and for each CPU second of the process.
+func BenchmarkReport(b *testing.B) {
+	const batch, agents, most = 500, 4, 20_000
+	n := min(max(b.N, 1)*batch, most)
+	door, all := bench(b, n, waypost.DropCancelled)
+	now := time.Now().Truncate(time.Millisecond)
+	next := make(chan int)
+	var work sync.WaitGroup
+	began, used := time.Now(), cpu()
+	b.ResetTimer()
+	for range agents {
+		work.Go(func() {
+			for round := range next {
+				items := make([]waypost.ReportItem, batch)
+				for i := range items {
+					m := &all[(round*batch+i)%len(all)]
+					items[i] = waypost.ReportItem{
+						EventID: fmt.Sprintf("%d-%d", round, i), MessageID: m.ID.String(), EventType: waypost.ReportDelivered, Recipient: m.Recipient,
+						SMTPCode: 250, EnhancedCode: "2.0.0", SMTPDescription: "250 2.0.0 OK queued", QueueID: waypost.QueueID(fmt.Sprintf("4QXx%dz%d", round, i)), Relay: "mx.example.com[192.0.2.9]:25",
+					}
+				}
+				results, err := door.Report(b.Context(), 1, items, now)
+				if err != nil || len(results) != batch || results[0].Status == waypost.ReportRejected {
+					b.Error(results[:min(len(results), 1)], err)
+				}
+			}
+		})
+	}
+	for round := range b.N {
+		next <- round
+	}
+	close(next)
+	work.Wait()
+	b.StopTimer()
+	events := float64(b.N * batch)
+	b.ReportMetric(events/time.Since(began).Seconds(), "events/s")
+	b.ReportMetric(events/(cpu()-used).Seconds(), "events/cpu-s")
 }
