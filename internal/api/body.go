@@ -43,6 +43,10 @@ func describeLateBody(a *API, op *huma.Operation, body any) {
 	a.huma.OpenAPI().Paths[op.Path].Post = &described
 }
 
+// firstPiece is how much of a body must be there before room is made for as much
+// as its sender announced: saying it costs nothing.
+const firstPiece = 1 << 20
+
 // whole reads a body of at most so many bytes. Before more of it is kept than
 // its client announced, grow is asked.
 func (b *lateBody) whole(limit int64, patience time.Duration, grow func(int64) error) ([]byte, error) {
@@ -51,7 +55,8 @@ func (b *lateBody) whole(limit int64, patience time.Duration, grow func(int64) e
 		return nil, tooLong
 	}
 	b.wait(patience)
-	body := make([]byte, 0, max(b.length, 4<<10)+1) // one more than it has, to meet its end
+	whole := max(b.length, 4<<10) + 1 // one more than it has, to meet its end
+	body := make([]byte, 0, min(whole, firstPiece))
 	for {
 		n, err := b.in.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
@@ -64,6 +69,8 @@ func (b *lateBody) whole(limit int64, patience time.Duration, grow func(int64) e
 			return nil, fail(http.StatusRequestTimeout, "the body did not come within "+patience.String()+"; nothing was stored")
 		case err != nil:
 			return nil, badField("body", "broke off after %d bytes; nothing was stored", len(body))
+		case len(body) == cap(body) && int64(len(body)) < whole: // it comes, as was said
+			body = append(make([]byte, 0, whole), body...)
 		case len(body) == cap(body):
 			if err := grow(2 * int64(cap(body))); err != nil {
 				return nil, err

@@ -22,6 +22,7 @@ const (
 	maxTo          = 1000
 	maxCopies      = 50
 	maxAttachments = 25 << 20 // decoded bytes of all
+	maxFiles       = 1000     // attachments, however small
 	maxSubject     = 998      // characters
 	maxPreText     = 200
 	maxName        = 256
@@ -215,6 +216,9 @@ const emailPatience = 5 * time.Minute
 // let go: files need not be in memory twice.
 func (a *API) submission(ctx context.Context, body *[]byte, needTemplate bool) (*queue.Submission, error) {
 	key := caller(ctx)
+	if err := overfull(*body); err != nil {
+		return nil, err
+	}
 	message, err := decode[EmailMessage](*body)
 	large := len(*body) > largeCall
 	if *body = nil; large {

@@ -139,14 +139,16 @@ func (m *EmailMessage) variables(add adder) map[string]any {
 		if len(text) == 0 || string(text) == "null" {
 			continue
 		}
+		if len(text) > maxVariables { // before it is read, which takes many times as much
+			add(given.field, "%d bytes; at most %d", len(text), maxVariables)
+			continue
+		}
 		var vars map[string]any
 		d := json.NewDecoder(bytes.NewReader(text))
 		d.UseNumber() // a price of 1.50 is printed as it came
 		switch err := d.Decode(&vars); {
 		case err != nil:
 			add(given.field, "must be an object")
-		case len(text) > maxVariables:
-			add(given.field, "%d bytes; at most %d", len(text), maxVariables)
 		case vars["unsubscribe"] != nil:
 			add(given.field+".unsubscribe", "the name is reserved for the unsubscribe link")
 		case out == nil:
@@ -185,6 +187,10 @@ func customFields(add adder, at string, given json.RawMessage) []byte {
 
 func (m *EmailMessage) attachments(add adder) []waypost.Attachment {
 	total := 0
+	if len(m.Attachments) > maxFiles {
+		add("attachments", "%d files; at most %d", len(m.Attachments), maxFiles)
+		return nil
+	}
 	var out []waypost.Attachment
 	for i := range m.Attachments {
 		a := &m.Attachments[i]

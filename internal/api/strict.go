@@ -10,6 +10,10 @@ import (
 // client has a use for are merge variables.
 const maxDepth = 100
 
+// maxNoted bounds the keys that are held against each other at a time: more than
+// variables of the greatest length can have.
+const maxNoted = 400_000
+
 // checkShape refuses what JSON allows and no two readers agree on: an object
 // with the same key twice (RFC 8259, section 4), and nesting without end. The
 // document is known to be valid JSON.
@@ -24,7 +28,9 @@ func checkShape(doc []byte) error {
 			s.open = append(s.open, level{object: c == '{', key: c == '{', first: len(s.keys)})
 			s.at++
 		case '}', ']':
-			s.keys = s.keys[:s.open[len(s.open)-1].first]
+			top := &s.open[len(s.open)-1]
+			s.noted -= len(top.seen)
+			s.keys = s.keys[:top.first]
 			s.open = s.open[:len(s.open)-1]
 			s.at++
 		case ',':
@@ -52,6 +58,8 @@ type shape struct {
 	at   int
 	open []level
 	keys [][]byte
+
+	noted int // keys in the maps of the levels that are open
 }
 
 type level struct {
@@ -99,6 +107,9 @@ func (s *shape) note(raw []byte, top *level) error {
 	top.key = false
 	if top.seen != nil {
 		top.seen[string(key)] = true
+		if s.noted++; s.noted > maxNoted {
+			return badField("body", "has an object of more than %d fields", maxNoted)
+		}
 		return nil
 	}
 	if s.keys = append(s.keys, key); len(s.keys)-top.first > fewKeys {
@@ -106,6 +117,7 @@ func (s *shape) note(raw []byte, top *level) error {
 		for _, k := range s.keys[top.first:] {
 			top.seen[string(k)] = true
 		}
+		s.noted += len(top.seen)
 		s.keys = s.keys[:top.first]
 	}
 	return nil
