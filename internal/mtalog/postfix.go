@@ -122,14 +122,19 @@ func (p *postfix) say(t *tag, text []byte, f *Fact) bool {
 	if n < 6 || n > 13 || x[n] != ':' || x[n+1] != ' ' {
 		return p.sayOddly(t, text, f)
 	}
-	return p.read(t, share(text), n, f)
+	s := share(text)
+	return p.read(t, s[:n], s[n+2:], f)
 }
 
 // sayOddly is say for every text.
 func (p *postfix) sayOddly(t *tag, text []byte, f *Fact) bool {
 	text = trimText(skipBlanks(text))
 	n := speaks(text)
-	return n > 0 && p.read(t, share(text), n, f)
+	if n == 0 {
+		return false
+	}
+	s := share(text)
+	return p.read(t, s[:n], s[n+2:], f)
 }
 
 // trimText drops trailing blanks and unwraps `message repeated N times: [ text]` around an outcome.
@@ -161,12 +166,11 @@ func speaks(text []byte) int {
 	return n
 }
 
-// read gives the fact of a text that speaks, about a queue ID of n letters or noQueue. Of the fact
+// read gives the fact of a body that speaks about a queue ID or noQueue. Of the fact
 // it leaves Time and Host to the caller. The first letter decides most, so that a line of no
 // interest ends before the fact is touched.
-func (p *postfix) read(t *tag, text string, n int, f *Fact) bool {
-	id, body := text[:n], text[n+2:]
-	if n == len(noQueue) && id == noQueue {
+func (p *postfix) read(t *tag, id, body string, f *Fact) bool {
+	if id == noQueue {
 		if !entryWord(body) {
 			return false
 		}

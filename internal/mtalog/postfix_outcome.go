@@ -20,7 +20,14 @@ func (f *Fact) readOutcome(s string) bool {
 		if len(s) < len(", status=") {
 			return false
 		}
-		switch word(s) { // these stand in every line
+		head := word(s)
+		if head<<16 == fieldDSN<<16 {
+			end := fieldEnd(s, 6)
+			f.Enhanced = s[6:end]
+			s = s[end:]
+			continue
+		}
+		switch head { // these, too, stand in every line
 		case fieldStatus:
 			if s[8] == '=' {
 				f.Kind = Outcome
@@ -51,19 +58,15 @@ const (
 	fieldRelay  = ',' | ' '<<8 | 'r'<<16 | 'e'<<24 | 'l'<<32 | 'a'<<40 | 'y'<<48 | '='<<56
 	fieldDelay  = ',' | ' '<<8 | 'd'<<16 | 'e'<<24 | 'l'<<32 | 'a'<<40 | 'y'<<48 | '='<<56
 	fieldDelays = ',' | ' '<<8 | 'd'<<16 | 'e'<<24 | 'l'<<32 | 'a'<<40 | 'y'<<48 | 's'<<56
+	fieldDSN    = ',' | ' '<<8 | 'd'<<16 | 's'<<24 | 'n'<<32 | '='<<40
 	fieldStatus = ',' | ' '<<8 | 's'<<16 | 't'<<24 | 'a'<<32 | 't'<<40 | 'u'<<48 | 's'<<56
 )
 
-// readField reads one of the other fields before the status: dsn, orig_to, or one of no interest
-// like conn_use.
+// readField reads one of the other fields before the status: orig_to, or one of no interest like
+// conn_use.
 func (f *Fact) readField(s string) (rest string, ok bool) {
 	if s[0] != ',' || s[1] != ' ' {
 		return "", false
-	}
-	if s[:6] == ", dsn=" {
-		end := fieldEnd(s, 6)
-		f.Enhanced = s[6:end]
-		return s[end:], true
 	}
 	if s[2] == 'o' && strings.HasPrefix(s, ", orig_to=") {
 		f.OrigTo, rest, ok = cutAddress(s[len(", orig_to="):])

@@ -86,34 +86,33 @@ func printable(s string) bool {
 }
 
 // inspect reports whether s is printable, and if so whether it is plain besides: without a quote or
-// a backslash.
+// a backslash. Nearly all texts are both, which is found out at once.
 func inspect(s string) (ok, plain bool) {
 	if len(s) < 8 {
 		return printable(s), false
 	}
-	x := word(s[len(s)-8:])
-	odd, quote := odd8(x), quote8(x)
-	at := 0
+	odd, at := special8(word(s[len(s)-8:])), 0
 	for ; at < len(s)-15; at += 16 {
-		x, y := word(s[at:at+8]), word(s[at+8:at+16])
-		odd |= odd8(x) | odd8(y)
-		quote |= quote8(x) | quote8(y)
+		odd |= special8(word(s[at:at+8])) | special8(word(s[at+8:at+16]))
 	}
 	if at < len(s)-7 {
-		x = word(s[at : at+8])
-		odd |= odd8(x)
-		quote |= quote8(x)
+		odd |= special8(word(s[at : at+8]))
 	}
-	return odd&tops == 0, quote&tops == 0
+	if odd&tops == 0 {
+		return true, true
+	}
+	return printable(s), false
 }
 
-// quote8 sets the top bit of a byte of x that is a quote or a backslash, as odd8 does, provided
-// that all are printable.
-func quote8(x uint64) uint64 { return (x ^ '"'*ones - ones) | (x ^ '\\'*ones - ones) }
+// special8 is odd8 for quotes and backslashes, too. The bit that is turned puts the quote below all
+// that is allowed, as the least of what is left is ' '+1.
+func special8(x uint64) uint64 {
+	return (x ^ 0x02*ones - (' '+1)*ones) | (x ^ '\\'*ones - ones) | (x + ones)
+}
 
 // odd8 sets the top bit of a byte of x that is below ' ', or 0x7f and above; where it sets none,
 // there is none, but what it says of the bytes above the lowest one set is void.
-func odd8(x uint64) uint64 { return x | (x - ' '*ones) | (x + ones) }
+func odd8(x uint64) uint64 { return (x - ' '*ones) | (x + ones) }
 
 // cutAddress reads `<address>` at the start of s and gives the address and what follows. A local
 // part in quotes may hold a '>'. Otherwise the address ends at the first '>' before a separator,

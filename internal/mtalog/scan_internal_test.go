@@ -11,8 +11,8 @@ import (
 // looks at one after the other.
 func TestEightLetters(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	const plain = "abcXYZ019 <>@.,=, , "
-	const odd = "\"\\\x00\x1f\x7f\x80\xff"
+	const plain = "abcXYZ019 <>@.,=, , !#[]~"
+	const odd = "\"\\\x00\x02\x1f\x7f\x80\xa0\xff"
 	for range 200_000 {
 		b := make([]byte, rnd.IntN(70))
 		for i := range b {
