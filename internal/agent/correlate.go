@@ -200,6 +200,7 @@ func (c *Correlator) sender(k *key, f *mtalog.Fact) {
 		e = nil
 	}
 	e = c.heard(k, e)
+	c.table.deferrals.fetch(e)
 	e.null = f.Sender == ""
 	e.left, e.done = int32(min(f.NRcpt, 1<<20)), 0
 	e.round++

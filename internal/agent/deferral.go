@@ -49,6 +49,15 @@ type deferrals struct {
 	used  int
 	words blocks
 	seed  maphash.Seed
+	ahead uint64 // see fetch
+}
+
+// fetch brings the first deferral of e into the processor's cache: an attempt
+// was begun, whose outcome will ask for it. What is read is of no meaning.
+func (ds *deferrals) fetch(e *entry) {
+	if e.deferred != 0 {
+		ds.ahead = ds.at(e.deferred).to
+	}
 }
 
 // bytes is what the deferrals in use take.

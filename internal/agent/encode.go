@@ -31,17 +31,27 @@ func (enc *encoder) append(b []byte, e *Event) []byte {
 	b = append(b, head...)
 	putIDs(b[len(b)-len(head):], e)
 	b = append(append(b, it.EventType...), '"') // a word of ours
-	b = appendField(b, `,"recipient":"`, it.Recipient, e.plain)
+	if it.Recipient != "" {
+		b = appendValue(append(b, `,"recipient":"`...), it.Recipient, e.plain)
+	}
 	if !it.Timestamp.IsZero() {
 		b = enc.time(append(b, `,"timestamp":"`...), it.Timestamp.Time)
 	}
 	if it.SMTPCode != 0 {
 		b = appendCode(append(b, `,"smtp_code":`...), it.SMTPCode)
 	}
-	b = appendField(b, `,"enhanced_code":"`, it.EnhancedCode, e.plain)
-	b = appendField(b, `,"smtp_description":"`, it.SMTPDescription, e.plain)
-	b = appendField(b, `,"queue_id":"`, string(it.QueueID), e.plain)
-	b = appendField(b, `,"relay":"`, it.Relay, e.plain)
+	if it.EnhancedCode != "" {
+		b = appendValue(append(b, `,"enhanced_code":"`...), it.EnhancedCode, e.plain)
+	}
+	if it.SMTPDescription != "" {
+		b = appendValue(append(b, `,"smtp_description":"`...), it.SMTPDescription, e.plain)
+	}
+	if it.QueueID != "" {
+		b = appendValue(append(b, `,"queue_id":"`...), string(it.QueueID), e.plain)
+	}
+	if it.Relay != "" {
+		b = appendValue(append(b, `,"relay":"`...), it.Relay, e.plain)
+	}
 	return append(b, '}')
 }
 
@@ -93,13 +103,9 @@ func appendCode(b []byte, n int) []byte {
 	return append(b, '0'+byte(n/100), '0'+byte(n/10%10), '0'+byte(n%10))
 }
 
-// appendField appends a field that is not empty; name has all that stands
-// before the value, and plain says that the value needs no look at its letters.
-func appendField(b []byte, name, value string, plain bool) []byte {
-	if value == "" {
-		return b
-	}
-	b = append(b, name...)
+// appendValue appends a value and a quote; plain says that it needs no look at
+// its letters. Names are appended by the caller, who knows their length.
+func appendValue(b []byte, value string, plain bool) []byte {
 	if plain {
 		return append(append(b, value...), '"')
 	}
