@@ -328,7 +328,7 @@ func (d *Dash) actOn(v *visit, action, done string) error {
 		return err
 	}
 	if changed.Messages == 0 {
-		d.say(v, "warn", "Nothing was changed: the message is being sent this moment, or is finished.")
+		d.say(v, "warn", "Nothing was changed: the message is due already, is being sent this moment, or is finished.")
 	} else {
 		d.say(v, "ok", done)
 	}

@@ -2,6 +2,7 @@ package dash_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,7 +51,8 @@ func openSet(t testing.TB, make scene, change func(*server.Config)) *house {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := secret.OpenOrCreate(filepath.Join(data, "secret.key")); err != nil {
+	box, err := secret.OpenOrCreate(filepath.Join(data, "secret.key"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := sqlite.Open(t.Context(), filepath.Join(data, "waypost.db"), sqlite.Options{})
@@ -60,7 +62,7 @@ func openSet(t testing.TB, make scene, change func(*server.Config)) *house {
 	if h.scene, err = make(t.Context(), s, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(h.scene.Sign(box), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	h.url = serve(t, data, change)

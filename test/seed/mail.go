@@ -231,7 +231,11 @@ func (c *Scene) fail(lane waypost.Lane, at time.Time) {
 				Message: e.Message.ID, N: 1, Provider: lane.Provider, At: at.Add(2 * time.Second), Took: 1800 * time.Millisecond, Result: waypost.AttemptTransient,
 				Stage: "connect", Text: "dial tcp 192.0.2.10:587: connection refused",
 			}
-			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Retry: c.now.Add(-35*time.Minute + time.Duration(c.dice.IntN(50))*time.Minute), Attempt: &attempt, Exchange: c.exchange(lane.Provider, attempt.At, 0)}); err != nil {
+			retry := c.now.Add(-35*time.Minute + time.Duration(c.dice.IntN(50))*time.Minute)
+			if e.Message.ID == c.Messages["waiting"] {
+				retry = c.now.Add(20 * time.Minute) // not due, so that one may try it now
+			}
+			if err := c.s.Settle(c.ctx, &store.Settlement{Entry: e.Entry, Message: e.Message, Retry: retry, Attempt: &attempt, Exchange: c.exchange(lane.Provider, attempt.At, 0)}); err != nil {
 				return err
 			}
 		}

@@ -10,7 +10,9 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"github.com/waypost-mail/waypost"
+	"github.com/waypost-mail/waypost/internal/dkim"
 	"github.com/waypost-mail/waypost/internal/secret"
+	"github.com/waypost-mail/waypost/internal/senderdomain"
 	"github.com/waypost-mail/waypost/internal/store"
 )
 
@@ -189,6 +191,26 @@ func (c *Scene) agent(i int, age time.Duration) {
 	c.do("agent", func() error {
 		return c.s.AgentSeen(c.ctx, waypost.Agent{Provider: p.ID, ID: "agent-" + p.Host, Version: "1.0.0", Hostname: p.Host, MTA: "postfix", LastSeen: c.now.Add(-age), State: state(c.now.Add(-age), age)})
 	})
+}
+
+// Sign gives every domain of the scene a key to sign with, sealed by the key
+// file of its installation: without one, nothing can be sent from it.
+func (c *Scene) Sign(box *secret.Box) error {
+	for i := range c.Domains {
+		key, err := dkim.GenerateEd25519()
+		if err != nil {
+			return err
+		}
+		d := &c.Domains[i]
+		*d, err = c.s.ChangeDomain(c.ctx, c.Sub.ID, d.ID, func(d *waypost.SenderDomain) error {
+			d.Key = senderdomain.SealKey(box, key)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("a key for %s: %w", d.Name, err)
+		}
+	}
+	return nil
 }
 
 func (c *Scene) domain(name string, verified bool) {

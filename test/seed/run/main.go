@@ -37,12 +37,12 @@ func run(ctx context.Context, data, database, scene string, perDay, events int) 
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
 	}
-	if _, err := secret.OpenOrCreate(filepath.Join(data, "secret.key")); err != nil {
-		return err // without one, no server opens the database
+	box, err := secret.OpenOrCreate(filepath.Join(data, "secret.key"))
+	if err != nil {
+		return err
 	}
 	var clock seed.Clock
 	var s store.Store
-	var err error
 	if database != "" {
 		s, err = postgres.Open(ctx, database, postgres.Options{Now: clock.Now})
 	} else {
@@ -52,17 +52,18 @@ func run(ctx context.Context, data, database, scene string, perDay, events int) 
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	var made *seed.Scene
 	switch scene {
 	case "new":
-		_, err = seed.New(ctx, s, time.Now())
+		made, err = seed.New(ctx, s, time.Now())
 	case "empty":
-		_, err = seed.Empty(ctx, s, time.Now())
+		made, err = seed.Empty(ctx, s, time.Now())
 	case "busy":
-		_, err = seed.Busy(ctx, s, time.Now(), perDay)
+		made, err = seed.Busy(ctx, s, time.Now(), perDay)
 	case "trouble":
-		_, err = seed.Trouble(ctx, s, time.Now())
+		made, err = seed.Trouble(ctx, s, time.Now())
 	case "large":
-		_, err = seed.Large(ctx, s, time.Now(), &clock, events, func(day, of int) {
+		made, err = seed.Large(ctx, s, time.Now(), &clock, events, func(day, of int) {
 			if day%10 == 0 {
 				fmt.Printf("%d of %d days\n", day, of)
 			}
@@ -70,5 +71,8 @@ func run(ctx context.Context, data, database, scene string, perDay, events int) 
 	default:
 		err = fmt.Errorf("there is no scene %q", scene)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return made.Sign(box)
 }
