@@ -30,8 +30,8 @@ func (p *postfix) Parse(line []byte, f *Fact) bool {
 		return false
 	}
 	if n := p.begin.cut(line); n > 0 {
-		if t, lead := p.leads.cut(line[n:]); t != nil {
-			if !p.say(t, line[n+lead:], f) {
+		if l, length := p.leads.cut(line[n:]); length > 0 {
+			if !p.say(l.tag, line[n+length:], f) {
 				return false
 			}
 			f.Time, f.Host = p.at, p.host

@@ -64,14 +64,36 @@ type lead struct {
 	tag        *tag
 }
 
-// readLead gives the words of a lead at the start of text, and its length; 0 when it is none that
-// is remembered.
-func readLead(text *[32]byte) (a, b, c, d uint64, n int) {
-	const blanks = ' ' * ones
-	le := binary.LittleEndian
-	a, b, c, d = le.Uint64(text[0:]), le.Uint64(text[8:]), le.Uint64(text[16:]), le.Uint64(text[24:])
-	if zeroByte(a^blanks) != 0 {
+// cut gives the lead that text begins with and its length, which is 0 when it is not known.
+func (ls *leads) cut(text []byte) (*lead, int) {
+	if len(text) < 32 {
+		return nil, 0
+	}
+	return ls.find((*[32]byte)(text))
+}
+
+// keep remembers a lead, given without ": ".
+func (ls *leads) keep(text []byte, t *tag) {
+	var room [32]byte
+	if len(text)+2 > len(room) {
 		return
+	}
+	copy(room[copy(room[:], text):], ": ")
+	if l, _ := ls.find(&room); l != nil {
+		le := binary.LittleEndian
+		*l = lead{le.Uint64(room[0:]), le.Uint64(room[8:]), le.Uint64(room[16:]), le.Uint64(room[24:]), t}
+	}
+}
+
+// find gives the place of the lead at the start of text, nil when it is none that is remembered,
+// and its length when it is the one kept there.
+func (ls *leads) find(text *[32]byte) (*lead, int) {
+	const blanks, odd = ' ' * ones, 0x9e3779b97f4a7c15
+	le := binary.LittleEndian
+	a, b, c, d := le.Uint64(text[0:]), le.Uint64(text[8:]), le.Uint64(text[16:]), le.Uint64(text[24:])
+	var n int
+	if zeroByte(a^blanks) != 0 {
+		return nil, 0
 	}
 	if end := zeroByte(b ^ blanks); end != 0 {
 		b &= end ^ (end - 1) // up to the first blank
@@ -82,38 +104,14 @@ func readLead(text *[32]byte) (a, b, c, d uint64, n int) {
 	} else if end = zeroByte(d ^ blanks); end != 0 {
 		d &= end ^ (end - 1)
 		n = 25 + bits.TrailingZeros64(end)/8
-	}
-	return
-}
-
-// slot is where the lead of these words is kept.
-func (ls *leads) slot(b, c, d uint64) *lead {
-	const odd = 0x9e3779b97f4a7c15
-	return &ls[(b^bits.RotateLeft64(c, 24)^d)*odd>>54]
-}
-
-// cut gives the tag of the lead that text begins with and its length; nil when it is not known.
-func (ls *leads) cut(text []byte) (*tag, int) {
-	if len(text) < 32 {
+	} else {
 		return nil, 0
 	}
-	a, b, c, d, n := readLead((*[32]byte)(text))
-	if l := ls.slot(b, c, d); n > 0 && l.a == a && l.b == b && l.c == c && l.d == d {
-		return l.tag, n
+	l := &ls[(b^bits.RotateLeft64(c, 24)^d)*odd>>54]
+	if l.a != a || l.b != b || l.c != c || l.d != d {
+		return l, 0
 	}
-	return nil, 0
-}
-
-// keep remembers a lead, given without ": ".
-func (ls *leads) keep(text []byte, t *tag) {
-	var room [32]byte
-	if len(text)+2 > len(room) {
-		return
-	}
-	copy(room[copy(room[:], text):], ": ")
-	if a, b, c, d, n := readLead(&room); n == len(text)+2 {
-		*ls.slot(b, c, d) = lead{a, b, c, d, t}
-	}
+	return l, n
 }
 
 // beginning is what a line is expected to begin with, of 1 to 48 bytes, as words: a line is compared
