@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -45,9 +46,10 @@ type Restored struct {
 // The database gets its name last, so a server that starts after an unfinished
 // Restore never finds one whose providers relay.
 func Restore(ctx context.Context, backup, keyFile, data string, now time.Time) (Restored, error) {
-	database := filepath.Join(data, databaseName)
-	if _, err := os.Lstat(database); !errors.Is(err, fs.ErrNotExist) {
-		return Restored{}, errors.Join(err, fmt.Errorf("there is a database in %s already: restore into an empty directory, or move %s and the files beside it away first", data, database))
+	for _, name := range []string{databaseName, databaseName + "-wal"} { // SQLite would read a log that was left into the restored database
+		if _, err := os.Lstat(filepath.Join(data, name)); !errors.Is(err, fs.ErrNotExist) {
+			return Restored{}, errors.Join(err, fmt.Errorf("there is a database in %s already: restore into an empty directory, or move %s and the files beside it away first", data, filepath.Join(data, name)))
+		}
 	}
 	work := filepath.Join(data, "restoring")
 	if err := os.RemoveAll(work); err != nil {
@@ -83,8 +85,8 @@ func restoreIn(ctx context.Context, work, backup, keyFile, data string, now time
 		return Restored{}, err
 	}
 	if keyFile != "" {
-		if err := os.Link(filepath.Join(work, keyName), key); err != nil {
-			return Restored{}, fmt.Errorf("there is a key file in %s already, and --key-file names another: move the wrong one away: %w", data, err)
+		if err := copyKey(keyFile, key); err != nil {
+			return Restored{}, err
 		}
 	}
 	if err := os.Rename(database, filepath.Join(data, databaseName)); err != nil {
@@ -113,7 +115,8 @@ func RestoredDatabase(ctx context.Context, database, keyFile, data string, now t
 	return out, errors.Join(err, s.Close())
 }
 
-// copyKey copies a key file to a new file that its owner alone may read.
+// copyKey copies a key file to a new file that its owner alone may read. The
+// same key may be there already, another one is not replaced.
 func copyKey(from, to string) error {
 	text, err := os.ReadFile(from)
 	switch {
@@ -122,7 +125,13 @@ func copyKey(from, to string) error {
 	case err != nil:
 		return fmt.Errorf("key file: %w", err)
 	}
-	return writeNew(to, text)
+	if there, err := os.ReadFile(to); err == nil && bytes.Equal(there, text) {
+		return nil
+	}
+	if err := writeNew(to, text); err != nil {
+		return fmt.Errorf("%w; move a key file of another installation away first", err)
+	}
+	return nil
 }
 
 // writeNew writes a file that only its owner may read, and that was not there.

@@ -98,6 +98,29 @@ func TestRestoreKeepsKey(t *testing.T) {
 	if _, err := Restore(t.Context(), backup, other, fresh, time.Now()); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("over another key file: %v", err)
 	}
+	// The same key, as after a restore that was cut short, is no obstacle; the
+	// log that another database left is.
+	key := filepath.Join(c.Data, keyName)
+	again := filepath.Join(dir, "again")
+	if err := os.MkdirAll(again, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyKey(key, filepath.Join(again, keyName)); err != nil {
+		t.Fatal(err)
+	}
+	wal := filepath.Join(again, databaseName+"-wal")
+	if err := os.WriteFile(wal, []byte("of another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, key, again, time.Now()); err == nil || !strings.Contains(err.Error(), "-wal") {
+		t.Errorf("beside a log: %v", err)
+	}
+	if err := os.Remove(wal); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), backup, key, again, time.Now()); err != nil {
+		t.Errorf("with the key in place: %v", err)
+	}
 	if _, err := os.Stat(filepath.Join(fresh, databaseName)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the refused database is in place: %v", err)
 	}
